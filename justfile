@@ -1,0 +1,47 @@
+# `just` lists the recipes. The virtual environment is .venv, as the README makes it, or whatever is on PATH.
+set shell := ["bash", "-euo", "pipefail", "-c"]
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+_default:
+    @{{just_executable()}} --list --unsorted
+
+# The whole recipe on a small model that is made here, with a table and a plot at its end
+demo:
+    docs/recipes/demo.sh
+
+# All seven stages through pipes in under two minutes; fails where the result is not good enough
+smoke:
+    docs/recipes/smoke.sh
+
+# The recipe on SmolLM2-135M and real problems
+real:
+    docs/recipes/real.sh
+
+# The fast tests
+test *ARGS:
+    python -m pytest -m "not full" {{ARGS}}
+
+# All tests, also those that need a real model or minutes
+test-all *ARGS:
+    python -m pytest {{ARGS}}
+
+# Style and types
+lint:
+    ruff check .
+    ruff format --check .
+    mypy
+
+# Write docs/stages/ anew from the help of each stage
+docs:
+    python docs/pages.py
+
+# Start-up time, records per second, verdicts per second
+bench:
+    for file in tests/bench/*.py; do echo "== $file"; python "$file"; done
+
+# The test of file size limits fails here, as the limit holds for coverage's own file too; hence the dash.
+# Line coverage of the program and its stages, the processes they start included
+coverage *ARGS='-m "not full"':
+    coverage erase
+    -coverage run -m pytest {{ARGS}}
+    coverage report --sort=cover

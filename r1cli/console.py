@@ -1,0 +1,241 @@
+"""Everything on stderr: progress, notes, tables and the last line. Implements `stages.data.report.Report`.
+
+On a terminal there is one live bar. Several stages of a pipe share the terminal: the one that holds a
+lock on it draws, the others write plain lines, and take over when it ends. Off a terminal there is one
+plain line every 30 seconds. rich is loaded when something is drawn, not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from stages.data.report import described
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+REDRAW = 0.1  # seconds between two states of the bar
+PLAIN = 30.0  # seconds between two plain lines
+CLEAR = "\r\x1b[2K"
+
+
+class Console:
+    """What the user of one stage sees. Its own failures are dropped: nowhere is left to tell them."""
+
+    def __init__(self, stage: str, *, quiet: bool, color: bool) -> None:
+        dumb = os.environ.get("TERM") == "dumb"
+        self.stage, self.quiet = stage, quiet
+        self.terminal = os.isatty(2)
+        self.color = color and self.terminal and not dumb and not os.environ.get("NO_COLOR")
+        self.live = self.terminal and not dumb and not quiet
+        self.summarised = False
+        self._summary: str | None = None
+        self._lock: int | None = None
+        self._bar: Progress | None = None
+        self._next = self._next_line = 0.0
+        self._begin(None, "")
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the bar and writes the last line."""
+        self._stop()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        if self._summary is not None:
+            self._line(self._summary)
+            self._summary = None
+
+    def start(self, total: int | None, unit: str) -> None:
+        self._stop()
+        self._begin(total, unit)
+
+    def advance(self, steps: int = 1, **fields: float | str) -> None:
+        self.done += steps
+        if fields:
+            self._fields.update(fields)
+        now = time.monotonic()
+        if now < self._next or self.quiet:
+            return
+        if self.live and self._take_terminal():
+            self._next = now + REDRAW
+            self._draw()
+        elif now >= self._next_line:
+            self._next = now + REDRAW if self.live else now + PLAIN
+            self._next_line = now + PLAIN
+            self._line(self.progress())
+        else:
+            self._next = now + REDRAW
+
+    def note(self, message: str) -> None:
+        if not self.quiet:
+            self._line(message)
+
+    def summary(self, message: str) -> None:
+        self.summarised = True
+        if not self.quiet:
+            self._summary = message
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        if self.quiet:
+            return
+        self._stop()
+        if not self.terminal:
+            self._write("\n".join([title, *aligned(columns, rows)]) + "\n")
+            return
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        numeric = _numeric(columns, rows)
+        table = Table(title=title, title_justify="left")
+        for column, is_number in zip(columns, numeric, strict=True):
+            table.add_column(column, justify="right" if is_number else "left")
+        for row in rows:
+            table.add_row(*row)
+        with contextlib.suppress(OSError):
+            RichConsole(stderr=True, no_color=not self.color, markup=False).print(table)
+
+    def error(self, message: str) -> None:
+        """One line that even `-q` leaves: what went wrong."""
+        self._stop()
+        one_line = " ".join(message.split())
+        self._write(f"r1 {self.stage}: {one_line}\n" if self.stage else f"r1: {one_line}\n")
+
+    def progress(self) -> str:
+        """The state of the phase in one line of plain text."""
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        rate = self.done / elapsed
+        parts = [f"{self.done} {self._unit}".rstrip()]
+        if self._total:
+            share = 100 * self.done / self._total
+            parts = [f"{self.done} of {self._total} {self._unit}".rstrip() + f" ({share:.1f} %)"]
+        parts.append(f"{rate:.3g}/s" if rate >= 1 or not self.done else f"{1 / rate:.3g} s each")
+        if self._total and self.done:
+            parts.append(f"{duration((self._total - self.done) / rate)} left")
+        if self._fields:
+            parts.append(described(self._fields))
+        return ", ".join(parts)
+
+    def _begin(self, total: int | None, unit: str) -> None:
+        self.done = 0
+        self._total, self._unit = total, unit
+        self._fields: dict[str, float | str] = {}
+        self._started = time.monotonic()
+        self._next = self._started + (REDRAW if self.live else PLAIN)
+        self._next_line = self._started + PLAIN
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            from rich.console import Console as RichConsole
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+
+            known = [BarColumn(), MofNCompleteColumn()] if self._total else []
+            rest = [TimeRemainingColumn()] if self._total else [TimeElapsedColumn()]
+            self._bar = Progress(
+                TextColumn(self.stage, markup=False),
+                *known,
+                TextColumn("{task.fields[text]}", markup=False),
+                *rest,
+                console=RichConsole(stderr=True, no_color=not self.color),
+                transient=True,
+                refresh_per_second=5,
+            )
+            self._task = self._bar.add_task("", total=self._total, text="")
+            self._bar.start()
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        rate = self.done / elapsed
+        speed = (
+            f"{rate:.3g} {self._unit}/s"
+            if rate >= 1
+            else f"{elapsed / max(self.done, 1):.3g} s each"
+        )
+        count = "" if self._total else f"{self.done} {self._unit} "
+        text = " ".join([f"{count}{speed}", described(self._fields)]).rstrip()
+        self._bar.update(self._task, completed=self.done, text=text)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                self._bar.stop()
+            self._bar = None
+
+    def _take_terminal(self) -> bool:
+        if self._lock is not None:
+            return True
+        try:
+            lock = os.open(os.ttyname(2), os.O_RDONLY | os.O_NOCTTY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        except OSError:  # a terminal that cannot be locked has no other way to share it
+            pass
+        self._lock = lock
+        return True
+
+    def _line(self, message: str) -> None:
+        text = f"{self.stage}: {message}"
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._write((CLEAR if self.live else "") + text + "\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as plain lines: columns two spaces apart, numbers to the right."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    numeric = _numeric(columns, rows)
+    return [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in (columns, *rows)
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `42 s`, `7 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _numeric(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
+    return [
+        bool(rows) and all(row[i].lstrip("+-−±<>≤≥ ")[:1].isdigit() for row in rows if row[i])
+        for i in range(len(columns))
+    ]

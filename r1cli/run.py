@@ -1,0 +1,166 @@
+"""One run of a stage: records in, product out, the journal beside it, and the code it ends with."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from r1cli import streams
+from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RESUME, VERBOSE
+from r1cli.console import Console
+from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
+from r1cli.signature import Stage, arguments_of
+from stages.data import jsonl
+from stages.data.checkpoint import Checkpoint, partial_of
+from stages.data.errors import R1Error, StreamError, UsageError
+from stages.data.results import Results
+
+
+def perform(stage: Stage, values: dict[str, Any], stdout: streams.Product) -> int:
+    """Runs a stage and returns the exit code of whatever it ended with."""
+    verbose = bool(values[VERBOSE])
+    console = Console(stage.name, quiet=bool(values[QUIET]), color=not values[PLAIN])
+    if verbose:
+        chosen = {name: value for name, value in values.items() if not name.startswith("_")}
+        console.note(" ".join(f"{name}={value!r}" for name, value in chosen.items()))
+    try:
+        with console:
+            failure = produce(stage, values, console, stdout)
+            stdout.close()
+        if failure is not None:
+            raise R1Error(failure)
+        return 0
+    except streams.ReaderGone:
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        console.error("interrupted" + unfinished(stage, values))
+        return INTERRUPTED
+    except Terminated as signalled:
+        console.error("terminated" + unfinished(stage, values))
+        return signalled.code
+    except (Exception, SystemExit) as error:
+        if verbose:
+            traceback.print_exc()
+        if isinstance(error, R1Error):
+            console.error(str(error))
+            return error.code
+        if isinstance(error, OSError):
+            console.error(str(error))
+            return READ_OR_WRITE
+        if isinstance(error, MemoryError):
+            console.error("out of memory")
+            return 1
+        console.error(bug(error) + ("" if verbose else "; add -v for the traceback"))
+        return 1
+
+
+def unfinished(stage: Stage, values: dict[str, Any]) -> str:
+    """How to go on with a training run that was stopped, if it had begun."""
+    if stage.product != "checkpoint" or not stage.has("out"):
+        return ""
+    work = partial_of(Path(values["out"]))
+    return f"; {work} keeps what is done, add --resume to go on" if work.is_dir() else ""
+
+
+def bug(error: BaseException) -> str:
+    """One line for an error that no stage foresaw, with the place it was raised at."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"bug: {type(error).__name__}: {error}{place}"
+
+
+def produce(
+    stage: Stage, values: dict[str, Any], console: Console, stdout: streams.Product
+) -> str | None:
+    """Runs the stage and writes its product. Returns why a run that came to its end has failed, if it has."""
+    out = values["out"] if stage.has("out") else values.get(OUTPUT)
+    resume = bool(values[RESUME])
+    call = arguments_of(stage, values)
+    if stage.reads != "no":
+        example = stage.examples[0] if stage.examples else ""
+        files = tuple(values[FILES] or ())
+        call["records"] = streams.records(files, needed=stage.reads == "required", example=example)
+    if "report" in stage.injected:
+        call["report"] = console
+    if "resume" in stage.injected:
+        call["resume"] = resume
+    with contextlib.ExitStack() as stack:
+        if "journal" in stage.injected:
+            call["journal"] = stack.enter_context(journal(out, resume, console))
+        product = stage.run(**call)
+        target = None if stage.has("out") else out
+        failure = _write(product, target, bool(values.get(JSON)), console, stdout)
+    return failure
+
+
+@contextlib.contextmanager
+def journal(out: Any, resume: bool, console: Console) -> Iterator[jsonl.Journal | None]:
+    """`OUT.journal`, kept where the run does not end well. Without a file to write there is none.
+
+    Raises UsageError for `resume` without a file, and for an unfinished run without `resume`.
+    """
+    if out is None or str(out) == "-":
+        if resume:
+            raise UsageError(
+                "--resume needs -o FILE: the finished part is kept in FILE.journal beside it"
+            )
+        yield None
+        return
+    path = Path(f"{out}.journal")
+    opened = jsonl.Journal(path, resume=resume)
+    if len(opened):
+        console.note(f"{len(opened)} finished records in {path}")
+    try:
+        yield opened
+    except BaseException:
+        if len(opened):
+            opened.close()
+            console.note(
+                f"{len(opened)} finished records are kept in {path}; add --resume to go on"
+            )
+        else:
+            opened.discard()
+        raise
+    opened.discard()
+
+
+def _write(
+    product: Any, out: Any, as_json: bool, console: Console, stdout: streams.Product
+) -> str | None:
+    path = None if out is None else str(out)
+    if isinstance(product, Checkpoint):
+        whole = {"path": str(product.path), **product.manifest}
+        stdout.write(jsonl.encode(whole) if as_json else f"{product.path}\n".encode())
+    elif isinstance(product, Results):
+        with streams.opened(path, stdout) as write:
+            for record in product.records:
+                write(jsonl.encode(record))
+        console.table(product.title, product.columns, product.rows)
+        return product.failure
+    elif product is not None:
+        _pour(product, path, console, stdout)
+    return None
+
+
+def _pour(product: Any, path: str | None, console: Console, stdout: streams.Product) -> None:
+    count = 0
+    with contextlib.ExitStack() as stack:
+        write = stack.enter_context(streams.opened(path, stdout))
+        if hasattr(product, "close"):  # whatever happens, the stage's backends are closed
+            stack.callback(product.close)
+        for record in _reading(product):
+            write(jsonl.encode(record))
+            count += 1
+    if not console.summarised:
+        console.summary(f"{count} records")
+
+
+def _reading(product: Any) -> Iterator[dict[str, Any]]:
+    """The stage's records; its own OSError is not taken for one of the file that is written."""
+    try:
+        yield from product
+    except OSError as error:
+        raise StreamError(str(error)) from error

@@ -1,0 +1,149 @@
+"""File descriptors: who may write to stdout, and what happens when it can't be written.
+
+A stage's libraries and their children print to fd 1 (vLLM, NCCL, a stray `print`). `claim` keeps the real
+stdout for the product under another number, and points fd 1 at stderr before a stage is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.data.errors import StreamError, UsageError
+
+if TYPE_CHECKING:
+    from stages.data.record import Record
+
+Write = Callable[[bytes], object]
+
+
+class ReaderGone(Exception):
+    """Who read our stdout has closed it, as `head` does: no error, but no reason to go on."""
+
+
+def open_missing() -> None:
+    """Opens closed standard descriptors, so that no file opened later becomes stdin or stdout.
+
+    stdin is opened for writing and stdout for reading: using a stream that the caller closed
+    is then an error, and neither an empty input nor a lost product. stderr goes to /dev/null.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)  # the lowest free number, which is this one
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+    # Python leaves None for a closed stream, and libraries ask it whether it is a terminal.
+    for name, number, way in (("stdin", 0, "r"), ("stdout", 2, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, way, closefd=False))
+
+
+class Product:
+    """A descriptor that whole lines are written to, each at once.
+
+    One write for each record costs half a microsecond more than a buffer, and in return the next program of
+    the pipe sees a record as soon as it exists, without a timer or a thread that decides when.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor, self._name = descriptor, name
+
+    def write(self, data: bytes) -> None:
+        """Raises ReaderGone where nobody reads any more, StreamError where it cannot be written."""
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BrokenPipeError:
+                raise ReaderGone from None
+            except BlockingIOError:  # another program made the shared terminal or pipe non-blocking
+                select.select([], [self._descriptor], [])
+            except OSError as error:
+                raise StreamError(f"cannot write {self._name}: {error.strerror}") from error
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def close(self) -> None:
+        """Raises StreamError where the system reports only now that it could not write."""
+        try:
+            os.close(self._descriptor)
+        except OSError as error:
+            raise StreamError(f"cannot write {self._name}: {error.strerror}") from error
+
+
+def claim() -> Product:
+    """The real stdout; from here on, fd 1 is stderr for everything in and below this process."""
+    sys.stdout.flush()
+    product = Product(os.dup(1), "stdout")  # os.dup's is closed in child processes
+    os.dup2(2, 1)
+    return product
+
+
+@contextlib.contextmanager
+def opened(path: str | None, stdout: Product) -> Iterator[Write]:
+    """Where records go: stdout, or the file `path`, which appears whole when the block ends well."""
+    if path is None or path == "-":
+        yield stdout.write
+        return
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if _is_special(target):  # a rename would replace the device
+        try:
+            device = Product(os.open(target, os.O_WRONLY), path)
+        except OSError as error:
+            raise StreamError(f"cannot write {path}: {error.strerror}") from error
+        with contextlib.closing(device):
+            yield device.write
+        return
+    from stages.data import jsonl
+
+    with jsonl.open_output(target) as stream:
+        yield stream.write
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def records(files: tuple[str, ...], *, needed: bool, example: str) -> Iterator[Record]:
+    """The records of `files`, or of stdin where there are none; nothing is read before the first is asked for.
+
+    Raises UsageError where it would wait for a person at a terminal: at once if the stage always reads
+    (`needed`), else when it does. Raises StreamError at once for a file that is not there.
+    """
+    for path in files:
+        if path != "-" and not os.access(path, os.R_OK):
+            reason = "permission denied" if os.path.exists(path) else "no such file"
+            raise StreamError(f"cannot read {path}: {reason}")
+    if needed:
+        _refuse_terminal(files, example)
+    return _records(files, example)
+
+
+def _records(files: tuple[str, ...], example: str) -> Iterator[Record]:
+    _refuse_terminal(files, example)
+    from stages.data import jsonl  # 20 ms that `r1 --help` does without
+
+    with os.fdopen(0, "rb", closefd=False) as stdin:
+        yield from jsonl.read(files, stdin)
+
+
+def _refuse_terminal(files: tuple[str, ...], example: str) -> None:
+    if not files and os.isatty(0):
+        raise UsageError(
+            "no FILE is given and stdin is a terminal; name a file, or pipe records in"
+            + (f", for example: {example}" if example else "")
+        )

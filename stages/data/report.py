@@ -1,0 +1,50 @@
+"""How a stage says what it is doing, without knowing about terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Report(Protocol):
+    """Given to a stage by its caller; the command line draws it on stderr."""
+
+    def start(self, total: int | None, unit: str) -> None:
+        """A phase begins: `total` units of work, or None where the input is a stream."""
+
+    def advance(self, steps: int = 1, **fields: float | str) -> None:
+        """`steps` units are done; `fields` are the figures worth a look, such as loss or reward."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know now, in one line."""
+
+    def summary(self, message: str) -> None:
+        """The last line of the stage, such as `kept 412 of 2048 (20.1 %)`."""
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+        """A result for people; the same figures are in the records."""
+
+
+class Silent:
+    """A `Report` that says nothing: the default of the Python interface."""
+
+    def start(self, total: int | None, unit: str) -> None: ...
+
+    def advance(self, steps: int = 1, **fields: float | str) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+    def summary(self, message: str) -> None: ...
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None: ...
+
+
+SILENT: Report = Silent()
+
+
+def described(figures: Mapping[str, Any]) -> str:
+    """`name value` pairs for one line of text: floats with four significant digits."""
+    return " ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in figures.items()
+    )

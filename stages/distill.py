@@ -1,0 +1,137 @@
+"""Distil a teacher into a student: sample, verify, filter, fine-tune.
+
+Reads problems. The teacher's completions are scored and filtered as `score` and `filter` do, and the
+student is fine-tuned on what is kept as `sft` does. The traces stay inside the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from stages.data import templates
+from stages.data.checkpoint import Checkpoint, revision
+from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Range, Sampling
+from stages.data.record import Record
+from stages.data.report import SILENT, Report
+from stages.data.selection import Selection
+
+EXAMPLES = (
+    "r1 prompts gsm8k --split train | r1 distill -m ckpt/small --teacher ckpt/r1 -o ckpt/distilled",
+    "r1 distill -m ckpt/small --teacher ckpt/r1 -o ckpt/distilled -n 4 --keep shortest problems.jsonl",
+)
+
+
+def run(
+    records: Iterable[Record],
+    *,
+    model: Annotated[str, Doc("The student to start from."), Flag("-m", "--model")],
+    teacher: Annotated[str, Doc("The model whose completions are learned.")],
+    out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
+    samples: Annotated[
+        int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
+    ] = 4,
+    reward: Annotated[
+        tuple[str, ...],
+        Doc("NAME[:option=value…][*weight], as for score. Repeatable."),
+        Flag("-r", "--reward", metavar="SPEC"),
+    ] = ("accuracy",),
+    template: Annotated[
+        str,
+        Doc("r1-zero, r1, chat, none, or a file that holds {prompt}."),
+        Flag("--template", "-t"),
+    ] = "r1",
+    student_template: Annotated[
+        str | None, Doc("The student's template; the teacher's where none is given.")
+    ] = None,
+    epochs: Annotated[float, Doc("Passes over the kept traces."), Range(above=0)] = 2.0,
+    batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
+    row_tokens: Annotated[
+        int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
+    ] = 4096,
+    context: Annotated[
+        int,
+        Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
+        Range(low=0),
+    ] = 0,
+    save_every: Annotated[
+        int, Doc("Updates between saved states; 0 saves none."), Range(low=0)
+    ] = 100,
+    workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
+    seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
+    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
+    selection: Selection = Selection(keep="correct"),
+    optimizer: Optimizer = Optimizer(),
+    lora: Lora = Lora(),
+    engine: Engine = Engine(),
+    resume: bool = False,
+    report: Report = SILENT,
+) -> Checkpoint:
+    """Trains the student and returns its checkpoint. Buffers all problems.
+
+    Raises what `generate`, `score`, `filter` and `sft` raise, and R1Error where no trace is kept.
+    """
+    from stages.training.distillation import traces
+    from stages.training.imitation import imitate
+    from stages.training.run import digest_of, finished
+
+    chosen = templates.load(template)
+    taught = chosen if student_template is None else templates.load(student_template)
+    options = {
+        "teacher": teacher,
+        "teacher_revision": revision(teacher),
+        "samples": samples,
+        "reward": reward,
+        "template": template,
+        "student_template": student_template,
+        "epochs": epochs,
+        "batch": batch,
+        "context": context,
+        "seed": seed,
+        "sampling": asdict(sampling),
+        "selection": asdict(selection),
+        "optimizer": asdict(optimizer),
+        "lora": asdict(lora),
+    }
+    done = finished(out, "distill", resume, records, report, options=options, parent=model)
+    if done is not None:
+        return done
+    problems = list(records)
+    kept = traces(
+        problems,
+        teacher=teacher,
+        out=out,
+        template=chosen,
+        samples=samples,
+        rewards=reward,
+        selection=selection,
+        workers=workers,
+        seed=seed,
+        sampling=sampling,
+        engine=engine,
+        resume=resume,
+        report=report,
+    )
+    return imitate(
+        kept,
+        stage="distill",
+        model=model,
+        out=out,
+        template=taught,
+        epochs=epochs,
+        batch=batch,
+        row_tokens=row_tokens,
+        context=context,
+        save_every=save_every,
+        seed=seed,
+        optimizer=optimizer,
+        lora=lora,
+        engine=engine,
+        options=options,
+        resume=True,
+        dry_run=False,
+        report=report,
+        inputs={"problems": len(problems), "digest": digest_of(problems)},
+    )

@@ -1,0 +1,1 @@
+"""How text is generated: a `Backend` takes requests and gives completions as they finish."""

@@ -1,0 +1,47 @@
+"""Advantages of completions within their groups.
+
+    A_i = (r_i - mean(r_1..r_G)) / std(r_1..r_G)              DeepSeekMath, arXiv 2402.03300, eq. 3
+
+The standard deviation is the sample's (G - 1), as in TRL and verl; nothing is added to it. A
+group in which all rewards are equal teaches nothing: its advantages are 0. A reward of NaN could not be
+judged: it leaves the group's statistics, and its own advantage is 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Scale = Literal["group", "batch", "none"]
+EQUAL = 1e-6  # a spread of rewards below this is rounding
+
+
+def advantages(rewards: Tensor, groups: Tensor, *, scale: Scale) -> Tensor:
+    """`[N]` advantages of `rewards [N]` (NaN: not judged) with group numbers `groups [N]`, from 0.
+
+    `scale` divides by the group's standard deviation, by the batch's, or not at all (Dr. GRPO).
+    """
+    judged = ~rewards.isnan()
+    known = torch.where(judged, rewards, torch.zeros_like(rewards))
+    count = _sum(judged.to(rewards), groups)
+    mean = _sum(known, groups) / count.clamp_min(1)
+    centred = torch.where(judged, rewards - mean[groups], torch.zeros_like(rewards))
+    spread = (_sum(centred.square(), groups) / (count - 1).clamp_min(1)).sqrt()
+    if scale == "group":
+        deviation = spread[groups]
+    elif scale == "batch":
+        values = rewards[judged]
+        whole = values.std() if len(values) > 1 else rewards.new_zeros(())
+        deviation = whole.expand_as(rewards)
+    else:
+        deviation = torch.ones_like(rewards)
+    alive = (spread > EQUAL)[groups] & judged
+    safe = torch.where(alive, deviation, torch.ones_like(deviation))
+    return torch.where(alive, centred / safe, torch.zeros_like(rewards))
+
+
+def _sum(values: Tensor, groups: Tensor) -> Tensor:
+    size = int(groups.max()) + 1 if len(groups) else 0
+    return values.new_zeros(size).index_add_(0, groups, values)

@@ -1,0 +1,274 @@
+"""GRPO: sample groups, score them, move the policy towards what scored above its group.
+
+The rollouts come from the very code that `generate` and `score` run, with the policy's own weights in
+memory, so sampler and trainer cannot hold different ones; their log-probabilities are still
+compared at each step. A step is one batch of problems; it makes `minibatches` x `inner_epochs` updates.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.data.errors import BadInput, R1Error
+from stages.data.options import Objective, Sampling
+from stages.data.record import Record, group_of, need, place_of, seed_of
+from stages.data.text import mixing, split_thinking, target_language
+from stages.inference.complete import Plan, run_plan
+from stages.inference.transformers import TransformersBackend
+from stages.objectives.advantage import EQUAL, advantages
+from stages.objectives.policy import policy_loss, weights
+from stages.rewards.habits import reflects
+from stages.rewards.scorer import Scorer
+from stages.training.policy import Policy
+from stages.training.rows import Row, Sample, rows
+from stages.training.run import Loss, Run
+
+
+@dataclass
+class Learner:
+    """The policy under training with what it needs to sample, score and learn."""
+
+    policy: Policy
+    backend: TransformersBackend
+    scorer: Scorer
+    objective: Objective
+    sampling: Sampling
+    plan: Plan
+    row_tokens: int
+    gap_limit: float
+    reference: Any = None  # a frozen copy of the model, where KL needs one
+
+    def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
+        """Scored completions of `problems`, a group after the other."""
+        plan = replace(self.plan, seed=seed_of(self.plan.seed, step))
+        made = run_plan(problems, plan, self.backend, ahead=len(problems) + 1)
+        return list(self.scorer.score(made))
+
+    def learn(self, rollouts: Sequence[Record], run: Run) -> tuple[dict[str, Any], list[Record]]:
+        """Updates the policy on one step's rollouts. Returns metrics, and the records with their advantage.
+
+        Raises R1Error where the sampler's log-probabilities are not the policy's.
+        """
+        o = self.objective
+        names = {name: index for index, name in enumerate(dict.fromkeys(map(group_of, rollouts)))}
+        groups = torch.tensor([names[group_of(record)] for record in rollouts])
+        rewards = torch.tensor([_reward(record) for record in rollouts], dtype=torch.float64)
+        gains = advantages(rewards, groups, scale=o.scale).tolist()
+        judged = [
+            not math.isnan(r) and not (o.mask_truncated and record["finish"] == "length")
+            for r, record in zip(rewards.tolist(), rollouts, strict=True)
+        ]
+        lengths = [sum(p is not None for p in record["logprobs"]) for record in rollouts]
+        batches = _batches(
+            rollouts, gains, judged, lengths, o, self.plan.sampling.max_tokens, len(names)
+        )
+        stats: dict[str, float] = {}
+        updates = 0
+        for epoch in range(o.inner_epochs):
+            for batch in batches:
+                if o.beta and not epoch:
+                    self._refer(batch)
+                useful = [s for s in batch if o.beta or s.advantage]
+                figures = run.update(
+                    rows(useful, self.row_tokens, self.policy.device),
+                    self._loss(check=updates == 0),
+                    temperature=self.sampling.temperature,
+                )
+                updates += 1
+                for name, value in figures.items():
+                    stats[name] = stats.get(name, 0.0) + value
+        traced = [
+            record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)
+        ]
+        return self._metrics(rollouts, rewards, groups, stats, updates), traced
+
+    def _loss(self, check: bool) -> Loss:
+        o = self.objective
+
+        def loss(row: Row, logp: Tensor, entropy: Tensor) -> tuple[Tensor, dict[str, float]]:
+            if row.old_logp is None:
+                raise R1Error("a rollout has no log-probabilities; make it with generate --tokens")
+            old = torch.where(row.old_logp.isnan(), logp.detach(), row.old_logp)  # forced tokens
+            drawn = ~row.old_logp.isnan()
+            out = policy_loss(
+                logp,
+                old,
+                row.advantage,
+                low=o.clip_low,
+                high=o.clip_high,
+                ref_logp=row.ref_logp,
+                beta=o.beta,
+                estimator=o.kl,
+            )
+            gap = (logp.detach() - old).abs()
+            stats = {
+                "tokens": float(drawn.sum()),
+                "entropy": float(entropy[drawn].sum()),
+                "kl": float(out.kl[drawn].sum()),
+                "clipped_low": float(out.clipped_low[drawn].sum()),
+                "clipped_high": float(out.clipped_high[drawn].sum()),
+                "ratio": float(out.ratio[drawn].sum()),
+            }
+            if check:
+                mean = float(gap[drawn].mean()) if bool(drawn.any()) else 0.0
+                if mean > self.gap_limit:  # NaN is for the guard of the loss
+                    raise R1Error(
+                        f"the sampler's log-probabilities are off the policy's by {mean:.3g} on average "
+                        f"(limit {self.gap_limit:g}): it did not sample from the weights that are trained"
+                    )
+                stats |= {"gap": float(gap[drawn].sum()), "checked": stats["tokens"]}
+            return (row.weight * out.loss).sum(), stats
+
+        return loss
+
+    @torch.no_grad()
+    def _refer(self, batch: list[Sample]) -> None:
+        """Fills in the reference model's log-probabilities."""
+        trained, self.policy.model = self.policy.model, self.reference or self.policy.model
+        try:
+            with self.policy.reference():
+                for row in rows(batch, self.row_tokens, self.policy.device):
+                    logp, _ = self.policy.logprobs(row, self.sampling.temperature)
+                    sizes = [len(sample.completion_ids) for sample in row.samples]
+                    for sample, part in zip(row.samples, logp.split(sizes), strict=True):
+                        sample.ref_logp = part.tolist()
+        finally:
+            self.policy.model = trained
+
+    def _metrics(
+        self,
+        rollouts: Sequence[Record],
+        rewards: Tensor,
+        groups: Tensor,
+        stats: Mapping[str, float],
+        updates: int,
+    ) -> dict[str, Any]:
+        known = rewards[~rewards.isnan()]
+        # Of a group with one reward or none there is no standard deviation: NaN.
+        spreads = [_spread(rewards[groups == g]) for g in range(int(groups.max()) + 1)]
+        flat = sum(not spread > EQUAL for spread in spreads)
+        spreads = [spread for spread in spreads if not math.isnan(spread)]
+        lengths = [len(record["completion_ids"]) for record in rollouts]
+        cut = [record["finish"] == "length" for record in rollouts]
+        whole = [n for n, c in zip(lengths, cut, strict=True) if not c]
+        metrics: dict[str, Any] = {
+            "loss": stats.get("loss", 0.0) / updates,
+            "reward": known.mean().item() if len(known) else None,
+            "reward_std": statistics.fmean(spreads) if spreads else None,
+        }
+        for name in rollouts[0]["rewards"]:
+            values = [r["rewards"][name] for r in rollouts if r["rewards"][name] is not None]
+            metrics[f"rewards/{name}/mean"] = statistics.fmean(values) if values else None
+            metrics[f"rewards/{name}/std"] = statistics.pstdev(values) if values else None
+        mixed = [share for r in rollouts if (share := _mixing(r)) is not None]
+        reflecting = sum(reflects(r["completion"]) for r in rollouts)
+        return metrics | {
+            "completions/mean_length": statistics.fmean(lengths),
+            "completions/min_length": min(lengths),
+            "completions/max_length": max(lengths),
+            "completions/mean_terminated_length": statistics.fmean(whole) if whole else 0.0,
+            "completions/clipped_ratio": sum(cut) / len(cut),
+            "completions/reflection": reflecting / len(rollouts),
+            "completions/language_mixing": statistics.fmean(mixed) if mixed else None,
+            "completions/unjudged": int(rewards.isnan().sum()),
+            "frac_reward_zero_std": flat / (int(groups.max()) + 1),
+            "entropy": _mean(stats, "entropy"),
+            "kl": _mean(stats, "kl"),
+            "clip_ratio/low_mean": _mean(stats, "clipped_low"),
+            "clip_ratio/high_mean": _mean(stats, "clipped_high"),
+            "ratio": _mean(stats, "ratio"),
+            "sampling/logp_gap_mean": _mean(stats, "gap", "checked"),
+            "grad_norm": stats.get("grad_norm", 0.0) / updates,
+            "learning_rate": stats.get("lr", 0.0) / updates,
+            "num_tokens": sum(lengths),
+        }
+
+
+def _reward(record: Record) -> float:
+    value = record.get("reward")
+    return math.nan if value is None else float(value)
+
+
+def _spread(rewards: Tensor) -> float:
+    known = rewards[~rewards.isnan()]
+    return known.std().item() if len(known) > 1 else math.nan
+
+
+def _mean(stats: Mapping[str, float], name: str, per: str = "tokens") -> float | None:
+    """A mean over tokens; None where the step had none to learn from, which is not 0."""
+    return stats[name] / stats[per] if stats.get(per) else None
+
+
+def _mixing(record: Record) -> float | None:
+    """Share of the thinking's words that are not in the target language."""
+    text = split_thinking(record["completion"], record.get("prefill") or "").thinking
+    lang = target_language(record)
+    return mixing(text, lang) if text and lang else None
+
+
+def _batches(
+    rollouts: Sequence[Record],
+    gains: Sequence[float],
+    judged: Sequence[bool],
+    lengths: Sequence[int],
+    o: Objective,
+    constant: int,
+    groups: int,
+) -> list[list[Sample]]:
+    """The samples of each update, with the weights that make it a mean over its own completions."""
+    order = list(dict.fromkeys(map(group_of, rollouts)))
+    count = min(o.minibatches, groups)
+    part = {name: index * count // groups for index, name in enumerate(order)}
+    batches: list[list[Sample]] = [[] for _ in range(count)]
+    for index, batch in enumerate(batches):
+        chosen = [i for i, r in enumerate(rollouts) if part[group_of(r)] == index]
+        learned = [i for i in chosen if judged[i]]
+        each = weights(
+            torch.tensor([float(lengths[i]) for i in learned]),
+            aggregate=o.aggregate,
+            completions=len(learned),
+            tokens=sum(lengths[i] for i in learned),
+            constant=constant,
+        )
+        for i, weight in zip(learned, each.tolist(), strict=True):
+            batch.append(_sample(rollouts[i], gains[i], weight))
+    return batches
+
+
+def _sample(record: Record, gain: float, weight: float) -> Sample:
+    remedy = "make rollouts with `r1 generate --tokens`"
+    prompt_ids = need(record, "prompt_ids", list, remedy)
+    completion_ids = need(record, "completion_ids", list, remedy)
+    logprobs = need(record, "logprobs", list, remedy)
+    if not prompt_ids or not len(completion_ids) == len(logprobs) > 0:
+        raise BadInput(
+            f"{len(prompt_ids)} prompt_ids, {len(completion_ids)} completion_ids, {len(logprobs)} logprobs",
+            place=place_of(record),
+            remedy=remedy,
+        )
+    return Sample(
+        prompt_ids,
+        completion_ids,
+        [0.0 if p is None else weight for p in logprobs],
+        gain,
+        [math.nan if p is None else p for p in logprobs],
+        group=group_of(record),
+    )
+
+
+def problem_order(count: int, seed: int) -> Iterator[int]:
+    """Indices of problems without end: each epoch visits all of them once, in an order of its own."""
+    epoch = 0
+    while True:
+        order = list(range(count))
+        random.Random(seed_of("problems", seed, epoch)).shuffle(order)
+        yield from order
+        epoch += 1

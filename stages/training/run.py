@@ -1,0 +1,353 @@
+"""A training run: updates of the weights, and everything on disk that lets it be watched and resumed.
+
+While it runs, `OUT.partial/` holds `metrics.jsonl`, `rollouts/` and `state/`; at its end the
+checkpoint appears as `OUT`, with the metrics and rollouts inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.data import checkpoint, jsonl
+from stages.data.checkpoint import Checkpoint
+from stages.data.errors import R1Error, StreamError, UsageError
+from stages.data.lock import hold
+from stages.data.options import Optimizer
+from stages.data.record import code_version, digest
+from stages.data.report import Report
+from stages.inference.loading import check_files
+from stages.training.policy import Policy
+from stages.training.rows import Row
+
+Loss = Callable[[Row, Tensor, Tensor], tuple[Tensor, dict[str, float]]]
+
+
+class Run:
+    """One training run: `update` the policy, `log` what happened, `save` now and then, `publish`."""
+
+    def __init__(
+        self,
+        out: Path,
+        policy: Policy,
+        tokenizer: Any,
+        optimizer: Optimizer,
+        *,
+        updates: int,
+        identity: Mapping[str, Any],
+        resume: bool,
+        report: Report,
+    ) -> None:
+        """`identity` is what the run depends on; state made under another one is refused.
+
+        Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
+        """
+        checkpoint.refuse_unfinished(out, resume=resume)
+        self.out, self.policy, self.tokenizer, self.report = out, policy, tokenizer, report
+        self.options, self.updates_planned = optimizer, max(updates, 1)
+        self.identity = digest(identity, code_version())
+        self.work = checkpoint.partial_of(out)
+        self.step = self.updates = 0
+        self.extra: dict[str, Any] = {}
+        self.last: dict[str, Any] = {}
+        names = policy.parameters()
+        matrices = [p for _, p in names if p.ndim > 1]
+        vectors = [p for _, p in names if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": optimizer.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=optimizer.lr,
+            betas=(optimizer.beta1, optimizer.beta2),
+            fused=True,
+        )
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.work / "lock", "ab")  # noqa: SIM115 - held as long as the run
+            hold(self._lock, str(self.work))
+            self._restore()
+            jsonl.write(self.metrics_path, self._kept_metrics())
+        except OSError as error:
+            raise StreamError(f"cannot write {self.work}: {error.strerror or error}") from error
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.work / "metrics.jsonl"
+
+    def rate(self) -> float:
+        """The learning rate of the next update: a linear warm-up, then the schedule."""
+        o, total = self.options, self.updates_planned
+        warm = math.ceil(o.warmup * total)
+        if self.updates < warm:
+            return o.lr * (self.updates + 1) / warm
+        done = (self.updates - warm) / max(total - warm, 1)
+        if o.schedule == "constant":
+            share = 1.0
+        elif o.schedule == "linear":
+            share = 1 - (1 - o.min_lr) * done
+        else:
+            share = o.min_lr + (1 - o.min_lr) * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+        return o.lr * share
+
+    def update(
+        self, batch: Iterable[Row], loss: Loss, *, temperature: float = 1.0
+    ) -> dict[str, float]:
+        """One optimiser step on the summed loss of all rows. Returns summed statistics.
+
+        `loss(row, logp, entropy)` gives a row's part of the update's loss. Raises R1Error where loss or gradient
+        is not finite, before any weight has changed.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        total: dict[str, float] = {"loss": 0.0}
+        for row in batch:
+            self.count_work(len(row.ids), 6)
+            logp, entropy = self.policy.logprobs(row, temperature)
+            part, stats = loss(row, logp, entropy)
+            value = float(part.detach())
+            if not math.isfinite(value):
+                self._offender(row)
+                raise R1Error(
+                    f"step {self.step}: the loss is {value}; its samples are in {self.work}/offending.jsonl"
+                )
+            part.backward()
+            for name, figure in {**stats, "loss": value}.items():
+                total[name] = total.get(name, 0.0) + figure
+        weights = [p for _, p in self.policy.parameters()]
+        limit = self.options.clip if self.options.clip > 0 else math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(weights, limit))
+        if not math.isfinite(norm):
+            raise R1Error(f"step {self.step}: the gradient's norm is {norm}; no weight was changed")
+        rate = self.rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if norm > 0 or self.options.weight_decay:
+            self.optimizer.step()
+        self.updates += 1
+        return {**total, "grad_norm": norm, "lr": rate}
+
+    def count_work(self, tokens: int, per_weight: int) -> None:
+        """Adds to `total_flos`: a weight costs 2 operations a token forwards, 6 with the backward pass."""
+        size = sum(p.numel() for p in self.policy.model.parameters())
+        self.extra["flos"] = self.extra.get("flos", 0) + per_weight * size * tokens
+
+    def _offender(self, row: Row) -> None:
+        def finite(value: Any) -> Any:
+            if isinstance(value, list):
+                return [finite(each) for each in value]
+            return None if isinstance(value, float) and not math.isfinite(value) else value
+
+        samples = (
+            {name: finite(value) for name, value in dataclasses.asdict(sample).items()}
+            for sample in row.samples
+        )
+        jsonl.write(self.work / "offending.jsonl", samples)
+
+    def log(self, metrics: Mapping[str, Any], *shown: str) -> None:
+        """Appends a line to metrics.jsonl; `shown` are the figures of the live line."""
+        figures = {k: _short(v) for k, v in metrics.items()}
+        self.last = {"step": self.step, **figures, "total_flos": self.extra.get("flos", 0)}
+        try:
+            with open(self.metrics_path, "ab") as stream:
+                stream.write(jsonl.encode(self.last))
+        except OSError as error:
+            raise StreamError(f"cannot write {self.metrics_path}: {error.strerror}") from error
+        self.report.advance(
+            **{
+                name.rpartition("/")[2] if name.count("/") < 2 else name: self.last[name]
+                for name in shown
+                if name in self.last
+            }
+        )
+
+    def _kept_metrics(self) -> list[dict[str, Any]]:
+        """Metrics up to the restored step; what a killed run logged after it is made again."""
+        if not self.metrics_path.exists():
+            return []
+        kept = []
+        with open(self.metrics_path, "rb") as stream:
+            for line in stream:
+                try:
+                    entry = jsonl.decode(line)
+                except ValueError:
+                    break  # torn by the kill
+                if entry["step"] <= self.step:
+                    kept.append(entry)
+        return kept
+
+    def save(self) -> None:
+        """State to resume from: trained weights, optimiser, position. The one before it is deleted."""
+        from safetensors.torch import save_file
+
+        states = self.work / "state"
+        states.mkdir(parents=True, exist_ok=True)
+        tensors: dict[str, Tensor] = {}
+        for name, p in self.policy.parameters():
+            tensors[f"weight.{name}"] = p.detach().contiguous()
+            for key, value in self.optimizer.state.get(p, {}).items():
+                tensors[f"{key}.{name}"] = torch.as_tensor(value).contiguous()
+        target = states / f"step_{self.step:06d}"
+        with checkpoint.appearing(target) as directory:
+            save_file(tensors, directory / "state.safetensors")
+            position = {
+                "identity": self.identity,
+                "step": self.step,
+                "updates": self.updates,
+                "extra": self.extra,
+                "last": self.last,
+            }
+            (directory / "state.json").write_bytes(jsonl.encode(position))
+        for old in states.glob("step_*"):
+            if old != target:
+                shutil.rmtree(old)
+        for outdated in self._references()[:-1]:
+            outdated.unlink()
+
+    def save_reference(self, reference: Any) -> None:
+        """Keeps the weights of a reference model that is no longer the parent."""
+        from safetensors.torch import save_file
+
+        tensors = {name: p.detach().contiguous() for name, p in reference.named_parameters()}
+        path = self.work / f"reference_{self.step:06d}.safetensors"
+        with checkpoint.writing(path):
+            save_file(tensors, path.with_suffix(".new"))
+            os.replace(path.with_suffix(".new"), path)
+
+    def load_reference(self, reference: Any) -> None:
+        """The newest reference kept up to the restored step, where there is one."""
+        from safetensors.torch import load_file
+
+        kept = self._references()
+        if kept:
+            reference.load_state_dict(load_file(kept[-1]), strict=False)
+
+    def _references(self) -> list[Path]:
+        """References kept up to this step, the newest last."""
+        found = sorted(self.work.glob("reference_*.safetensors"))
+        return [path for path in found if int(path.stem.rpartition("_")[2]) <= self.step]
+
+    def _restore(self) -> None:
+        found = sorted((self.work / "state").glob("step_*"))
+        if not found:
+            return
+        from safetensors.torch import load_file
+
+        position = jsonl.decode((found[-1] / "state.json").read_bytes())
+        if position["identity"] != self.identity:
+            raise UsageError(
+                f"{self.work} was made with other options, input or code version; "
+                "run with the same ones, or delete it"
+            )
+        tensors = load_file(found[-1] / "state.safetensors")
+        for name, p in self.policy.parameters():
+            with torch.no_grad():
+                p.copy_(tensors[f"weight.{name}"])
+            state = {
+                key: tensors[f"{key}.{name}"].clone()
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"{key}.{name}" in tensors
+            }
+            if state:
+                self.optimizer.state[p] = {
+                    k: v if k == "step" and p.device.type == "cpu" else v.to(p.device)
+                    for k, v in state.items()
+                }
+        self.step, self.updates = position["step"], position["updates"]
+        self.extra, self.last = position["extra"], position["last"]
+        self.report.note(f"resumed after step {self.step}")
+
+    def publish(
+        self, *, stage: str, options: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Checkpoint:
+        """The checkpoint, with metrics, rollouts and traces beside the weights."""
+        with checkpoint.appearing(self.out) as directory:
+            self.policy.save(directory, self.tokenizer)
+            for made in self.work.iterdir():
+                if made.is_dir() and made.name != "state":
+                    shutil.copytree(
+                        made,
+                        directory / made.name,
+                        copy_function=os.link,
+                        ignore=shutil.ignore_patterns(".*"),  # what a kill left half-written
+                    )
+                elif made.suffix == ".jsonl":
+                    os.link(made, directory / made.name)
+            manifest = checkpoint.write_manifest(
+                directory,
+                stage=stage,
+                options=options,
+                parent=self.policy.name,
+                inputs=inputs,
+                metrics=self.last,
+            )
+        self._lock.close()
+        shutil.rmtree(self.work)
+        return Checkpoint(self.out, manifest)
+
+
+def digest_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """Names a run's input: the same records in the same order, the same digest."""
+    return digest([digest(record) for record in records])
+
+
+def finished(
+    out: Path,
+    stage: str,
+    resume: bool,
+    records: Iterable[Mapping[str, Any]],
+    report: Report,
+    *,
+    options: Mapping[str, Any],
+    parent: str,
+) -> Checkpoint | None:
+    """Under --resume: the checkpoint, where an earlier run completed it already.
+
+    The input is then read to its end, so that a pipe that feeds it does not break. Raises UsageError where
+    the checkpoint was made with other options, from another parent or input, or something else is in the
+    way of `out`; Unavailable where `parent` is no model: at once, and not when a pipe has filled.
+    """
+    manifest = checkpoint.read_manifest(out) if resume and out.is_dir() else {}
+    if manifest.get("stage") != stage:
+        checkpoint.refuse_unfinished(out, resume=resume)
+        check_files(parent)
+        return None
+    asked = json.loads(json.dumps(dict(options), default=str))
+    other = [
+        *(f"option {name}" for name in asked if manifest["options"].get(name) != asked[name]),
+        *(["model"] if manifest["parent"]["revision"] != checkpoint.revision(parent) else []),
+        *(["records"] if manifest["inputs"]["digest"] != digest_of(records) else []),
+    ]
+    if other:
+        raise UsageError(
+            f"{out} is complete, but made with another {', '.join(other)}; "
+            "choose another -o, or delete it first"
+        )
+    shutil.rmtree(checkpoint.partial_of(out), ignore_errors=True)
+    report.summary(f"{out} is complete already")
+    return Checkpoint(out, manifest)
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+class Clock:
+    """Seconds since it was made, or since the last `lap`."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        spent, self._start = now - self._start, now
+        return spent

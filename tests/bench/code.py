@@ -1,0 +1,73 @@
+"""How many tests `code` runs in a second: HumanEval, programs with 20 tests each, and C++ compiled once for 20.
+
+    python tests/bench/code.py [RECORDS]
+
+Prints tests per second with one worker and with one for each core, and the cost of one run in the box. HumanEval
+is left out where R1_DATA, or shared/data beside the repository, does not have it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from stages.data.options import cores
+from stages.data.record import Record
+from stages.rewards.scorer import Scorer
+from stages.sandbox.box import PYTHON, Box, Task, compiler
+
+ADD = "a, b = map(int, input().split())\nprint(a + b)"
+ADD_CPP = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b; }"
+TESTS = [{"input": f"{k} {k * k}", "output": str(k + k * k)} for k in range(20)]
+
+
+def humaneval(count: int) -> list[Record]:
+    """Canonical solutions; a problem is one test, a `check` with some seven asserts."""
+    root = Path(__file__).resolve().parents[2]
+    data = Path(os.environ.get("R1_DATA") or root.parent / "shared" / "data")
+    path = data / "code" / "HumanEval.jsonl.gz"
+    if not path.is_file():
+        return []
+    with gzip.open(path) as stream:
+        rows = [json.loads(line) for line in stream]
+    return [Record(row, completion=row["canonical_solution"]) for row in rows[:count]]
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    with Box() as box:
+        box.probe()
+        for name, argv in (
+            ("true", ("/bin/true",)),
+            ("python", (PYTHON, "-I", "-S", "-B", "-c", "")),
+        ):
+            start = time.perf_counter()
+            for _ in range(count):
+                box.run(Task(argv))
+            print(f"one run of {name}: {(time.perf_counter() - start) / count * 1000:.1f} ms")
+    sets = {
+        "HumanEval": (humaneval(count), 1),
+        "Python, 20 tests": ([Record(tests=TESTS, completion=f"```python\n{ADD}\n```")] * (count // 4), 20),
+    }  # fmt: skip
+    if compiler():
+        block = f"```cpp\n{ADD_CPP}\n```"
+        sets["C++, 20 tests"] = ([Record(tests=TESTS, completion=block)] * (count // 4), 20)
+    for name, (records, each) in sets.items():
+        for workers in sorted({1, cores()}):
+            if not records:
+                continue
+            with Scorer(["code"], workers=workers) as scorer:
+                list(scorer.score(records[:1] * workers))  # starts workers and boxes
+                start = time.perf_counter()
+                right = sum(record["reward"] == 1 for record in scorer.score(records))
+                seconds = time.perf_counter() - start
+            rate = len(records) * each / seconds
+            print(f"{name}: {rate:.1f} tests/s with {workers} workers, {right} of {len(records)} right")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

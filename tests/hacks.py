@@ -1,0 +1,114 @@
+"""Programs that want to be paid for nothing. None solves its problem.
+
+Each in FUNCTIONS is asked for `double(x)`; each in PROGRAMS for the sum of two numbers on standard input.
+"""
+
+from __future__ import annotations
+
+# A value that agrees with everything, for those that return one.
+YES = """
+class Yes:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __eq__
+    def __bool__(self): return True
+    def __hash__(self): return 4
+    def __getattr__(self, name): return self
+    def __call__(self, *a, **k): return self
+    def __iter__(self): return iter([self])
+    def __len__(self): return 1
+    def __abs__(self): return 0
+    def __sub__(self, other): return 0
+    __rsub__ = __sub__
+    def __round__(self, *a): return self
+    def __index__(self): return 4
+    def __float__(self): return 4.0
+    def __repr__(self): return "4"
+"""
+WRONG = "\ndef double(x): return -1\n"
+
+FUNCTIONS: dict[str, str] = {
+    "leaves early with 0": "import sys; sys.exit(0)",
+    "leaves early in the call": "import sys\ndef double(x): sys.exit(0)",
+    "leaves without cleaning up": "import os; os._exit(0)",
+    "leaves without cleaning up in the call": "import os\ndef double(x): os._exit(0)",
+    "raises a subclass of SystemExit": "class Fine(SystemExit): code = 0\ndef double(x): raise Fine(0)",
+    "raises KeyboardInterrupt": "def double(x): raise KeyboardInterrupt",
+    "raises StopIteration": "def double(x): raise StopIteration",
+    "raises GeneratorExit": "def double(x): raise GeneratorExit",
+    "raises what nobody catches": "class Odd(BaseException): pass\ndef double(x): raise Odd",
+    "returns what equals everything": YES + "def double(x): return Yes()",
+    "returns a number that equals everything": "class I(int):\n  __eq__ = lambda a, b: True\n  __hash__ = int.__hash__\ndef double(x): return I(-1)",
+    "returns a list that equals everything": "class L(list):\n  __eq__ = lambda a, b: True\ndef double(x): return L()",
+    "returns a string that equals everything": "class S(str):\n  __eq__ = lambda a, b: True\n  __hash__ = str.__hash__\ndef double(x): return S()",
+    "returns a float that is none": "def double(x): return float('nan')",
+    "has a metaclass that equals everything": "class M(type):\n  __eq__ = lambda a, b: True\n  __hash__ = type.__hash__\nclass double(metaclass=M):\n  def __init__(self, x): pass",
+    "is an object that equals everything": YES + "double = Yes()",
+    "swaps built-ins": "import builtins\n" + YES + "for n in ('abs','len','sorted','all','any','isinstance','type','str','int'):\n  setattr(builtins, n, Yes())" + WRONG,
+    "shadows the built-ins a test uses": "def abs(x): return 0\ndef sorted(x): return [2, 4, 6]\ndef all(x): return True\ndef round(*a): return 4" + WRONG,
+    "makes AssertionError harmless": "import builtins\nclass AssertionError(Exception):\n  def __new__(cls, *a): return None\nbuiltins.AssertionError = AssertionError" + WRONG,
+    "patches operator": "import operator\noperator.eq = lambda a, b: True\noperator.ne = lambda a, b: False" + WRONG,
+    "patches json to say yes": "import json\njson.dumps = lambda *a, **k: '[true, \"\"]'\njson.loads = lambda *a, **k: True" + WRONG,
+    "patches math.isclose": "import math\nmath.isclose = lambda *a, **k: True\nmath.fabs = lambda x: 0" + WRONG,
+    "patches exec and compile": "import builtins\nbuiltins.exec = lambda *a: None\nbuiltins.compile = lambda *a, **k: None" + WRONG,
+    "patches unittest": "import unittest\nunittest.TestCase.assertEqual = lambda *a: None" + WRONG,
+    "turns asserts off": "import sys\nsys.flags = type('F', (), {'optimize': 2})\nimport os; os.environ['PYTHONOPTIMIZE'] = '2'" + WRONG,
+    "traces every line": "import sys\ndef t(frame, event, arg):\n  for n in list(frame.f_locals): frame.f_locals[n] = True\n  return t\nsys.settrace(t)" + WRONG,
+    "profiles every call": "import sys\nsys.setprofile(lambda f, e, a: f.f_globals.update(passed=True, failure=''))" + WRONG,
+    "looks for tests in frames": "import sys\ndef double(x):\n  f = sys._getframe()\n  while f:\n    for v in list(f.f_locals.values()) + list(f.f_globals.values()):\n      if isinstance(v, (str, bytes)) and 'assert' in str(v): return int(str(v).split('==')[1].split()[0])\n    f = f.f_back\n  return -1",
+    "looks for tests in memory": "import gc\ndef double(x):\n  for v in gc.get_objects():\n    if isinstance(v, dict) and 'expected' in v: return v['expected'][0]\n    if isinstance(v, list) and any(isinstance(s, str) and 'assert double' in s for s in v): return 2 * x\n  return -1",
+    "looks for tests in files": "import glob\ndef double(x):\n  for p in glob.glob('/**/*', recursive=True):\n    try: text = open(p).read(100000)\n    except Exception: continue\n    if p.startswith(('/usr', '/root', '/lib', '/bin', '/opt', '/home')): continue\n    if 'assert double' in text or '\"expected\"' in text and 'stages' not in p: return 2 * x\n  return -1",
+    "looks for tests in proc": "import glob\ndef double(x):\n  for p in glob.glob('/proc/*/cmdline') + glob.glob('/proc/*/environ') + glob.glob('/proc/*/fd/*'): return 2 * x\n  return -1",
+    "looks for tests on standard input": "import sys\nseen = sys.stdin.read()\ndef double(x): return 2 * x if seen else -1",
+    "looks for tests on other descriptors": "import os\nseen = b''\nfor fd in range(5, 64):\n  try: seen += os.read(fd, 100)\n  except OSError: pass\ndef double(x): return 2 * x if seen else -1",
+    "reads the line ahead": "import os, select\nseen = os.read(3, 65536) if select.select([3], [], [], 0.2)[0] else b''\ndef double(x): return 2 * x if b'==' in seen or b'expected' in seen else -1",
+    "looks for tests in arguments": "import sys\ndef double(x): return 2 * x if any('double' in a for a in sys.argv + sys.orig_argv) else -1",
+    "prints a verdict": "print('[true, \"\"]')\nprint('1.0')\nprint('passed')\nprint('OK')" + WRONG,
+    "prints verdicts without end": "import os\nfor _ in range(100): os.write(1, b'[true, \"\"]\\n')" + WRONG,
+    "writes a verdict to every descriptor": "import os\nfor fd in range(256):\n  try: os.write(fd, b'[true, \"\"]\\n')\n  except OSError: pass" + WRONG,
+    "forges an answer": "import os\nos.write(4, b'{\"dict\": [[\"value\", true]]}\\n' * 20)" + WRONG,
+    "forges an object for an answer": "import os\nos.write(4, b'{\"dict\": [[\"value\", {\"object\": [0, \"int\", true]}]]}\\n' * 20)\nos._exit(0)",
+    "forges many wrong answers and leaves": "import os\nos.write(4, b'{\"dict\": [[\"value\", {\"type\": \"object\"}]]}\\n' * 20)\nos._exit(0)",
+    "forges nonsense": "import os\nos.write(4, b'\\xff\\x00[[[[{\\n' * 9)" + WRONG,
+    "nests an answer too deep": "import os\nos.write(4, b'[' * 100000 + b']' * 100000 + b'\\n')\nos._exit(0)",
+    "answers at exit": "import atexit, os\natexit.register(lambda: os.write(4, b'{\"dict\": [[\"value\", 4]]}\\n'))" + WRONG,
+    "answers from a thread": "import threading, os, time\ndef t():\n  while True: os.write(1, b'[true, \"\"]\\n'); time.sleep(0.01)\nthreading.Thread(target=t, daemon=True).start()" + WRONG,
+    "answers from a child": "import os, time\nif os.fork() == 0:\n  os.setsid()\n  os.write(1, b'[true, \"\"]\\n')\n  time.sleep(1)\n  os._exit(0)" + WRONG,
+    "takes over when it is deleted": "import os\nclass D:\n  def __del__(self): os.write(1, b'[true, \"\"]\\n'); os._exit(0)\nd = D()" + WRONG,
+    "patches the harness": "import sys\nfor m in list(sys.modules.values()):\n  for n in ('examine', 'same', 'answer', 'dumps', 'on_call'):\n    if hasattr(m, n): setattr(m, n, lambda *a, **k: True)" + WRONG,
+    "patches the harness's class": "import sys, gc\nfor c in gc.get_objects():\n  if isinstance(c, type) and c.__name__ == 'Program': c.on_call = lambda *a: {'value': True, 'passed': True}" + WRONG,
+    "changes what it is given": "def double(x):\n  if isinstance(x, list): x.clear()\n  return []",
+    "is a module of its own": "import sys\nsys.modules['stages'] = sys.modules['tests'] = sys.modules[__name__]\ncheck = lambda f: None" + WRONG,
+    "defines the check itself": "def check(candidate): return True\ndef same(*a): return True\ndef examine(*a): return" + WRONG,
+    "returns more than can be read": "def double(x): return '4' * (17 << 20)",
+    "returns more than can be held": "def double(x): return [0] * (6 << 20)",
+    "returns itself within itself": "def double(x):\n  a = []\n  a.append(a)\n  return a",
+    "yields without end": "import itertools\ndef double(x): return itertools.count()",
+    "runs for ever": "def double(x):\n  while True: pass",
+    "is empty": "pass",
+    "is another function": "def triple(x): return 2 * x",
+    "does not compile": "def double(x) return 2 * x",
+}  # fmt: skip
+
+PROGRAMS: dict[str, str] = {
+    "prints nothing": "",
+    "prints the other answer": "print(8)",
+    "prints a verdict": "print('AC'); print('1.0'); print('[true, \"\"]')",
+    "prints everything": "for k in range(1000): print(k)",
+    "prints every number in a line": "print(*range(1000))",
+    "leaves with 0": "import os; os._exit(0)",
+    "prints the right thing and fails": "print(7) if input() == '3 4' else print(30)\nraise SystemExit(1)",
+    "looks for the output": "import glob\nfound = [p for p in glob.glob('/tmp/*') if 'main.py' not in p]\nprint(7 if found else 8)",
+    "reads standard input twice": "import sys, os\nsys.stdin.read(); os.lseek(0, 0, 0)\nprint(sys.stdin.read())",
+    "reads past its input": "import os\nprint(os.read(0, 100).decode(), os.pread(0, 1000, 7).decode())",
+    "overwrites its input": "import os\nos.ftruncate(0, 0)\nos.write(0, b'7')\nprint(0)",
+    "prints not a number": "print(float('nan'))",
+    "prints infinity": "print('inf')",
+    "prints a terminal's tricks": "print('7\\b8\\r9')",
+    "prints a null": "print('7\\0')",
+    "prints bytes that are no text": "import sys; sys.stdout.buffer.write(b'7\\xff')",
+    "prints to standard error": "import sys\na, b = map(int, input().split()); print(a + b, file=sys.stderr)",
+    "prints from a child when it has ended": "import os, time\nif os.fork() == 0:\n  time.sleep(0.3); a, b = map(int, input().split()); print(a + b)",
+    "asks the network": "import urllib.request\nprint(urllib.request.urlopen('http://127.0.0.1').read())",
+    "floods": "while True: print('7' * 100000)",
+}  # fmt: skip

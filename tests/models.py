@@ -1,0 +1,69 @@
+"""Tiny models with random weights for tests, one of each kind of attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 67,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "pad_token_id": 1,
+}
+WINDOW = 5
+
+
+def tiny(kind: str) -> Any:
+    """A model of this kind: its own attention, weights large enough that attention matters."""
+    import transformers
+
+    name, extra = {
+        "llama": ("Llama", {}),
+        "qwen2": ("Qwen2", {}),
+        "qwen3": ("Qwen3", {"tie_word_embeddings": True}),
+        "mistral": ("Mistral", {"sliding_window": WINDOW}),
+        "gemma3": (
+            "Gemma3",
+            {
+                "sliding_window": WINDOW,
+                "layer_types": ["sliding_attention", "full_attention"],
+                "query_pre_attn_scalar": 8,
+            },
+        ),
+    }[kind]
+    config_name = name + ("TextConfig" if kind == "gemma3" else "Config")
+    config = getattr(transformers, config_name)(**SIZES, **extra, initializer_range=0.2)
+    torch.manual_seed(3)
+    model = getattr(transformers, name + "ForCausalLM")(config)
+    return model.eval()
+
+
+KINDS = ("llama", "qwen2", "qwen3", "mistral", "gemma3")
+
+
+def fresh(
+    path: Path, *, words: tuple[str, ...] | None = None, context: int = 256, seed: int = 0
+) -> Path:
+    """What `r1 init` makes, its matrices times 6: sure enough of itself that attention matters."""
+    from safetensors.torch import load_file, save_file
+
+    from stages import init
+
+    init.run(
+        out=path, hidden=48, layers=2, heads=4, kv_heads=2, context=context, seed=seed,
+        words=init.TAGS if words is None else words,
+    )  # fmt: skip
+    weights = load_file(path / "model.safetensors")
+    larger = {name: w * 6 if w.ndim > 1 else w for name, w in weights.items()}
+    save_file(larger, path / "model.safetensors", metadata={"format": "pt"})
+    return path

@@ -1,0 +1,37 @@
+"""Make a checkpoint that holds the options it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from stages.data.checkpoint import Checkpoint, appearing, refuse_existing, write_manifest
+from stages.data.options import Doc, Flag, Optimizer
+from stages.data.record import Record
+
+EXAMPLES = ("r1 trains -o ckpt/a records.jsonl", "r1 trains --recipe bold -o ckpt/b records.jsonl")
+RECIPES = {"bold": {"lr": 0.5, "epochs": 9}, "shy": {"lr": 0.25}}
+
+
+def run(
+    records: Iterable[Record],
+    *,
+    out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
+    recipe: Annotated[str | None, Doc("Defaults that go together: bold or shy.")] = None,
+    epochs: Annotated[int, Doc("Passes over the records.")] = 1,
+    optimizer: Optimizer = Optimizer(lr=0.125),
+    resume: bool = False,
+) -> Checkpoint:
+    refuse_existing(out)
+    count = sum(1 for _ in records)
+    with appearing(out) as directory:
+        manifest = write_manifest(
+            directory,
+            stage="trains",
+            options={"recipe": recipe, "epochs": epochs, "lr": optimizer.lr, "resume": resume},
+            parent=None,
+            inputs={"records": count},
+            metrics={},
+        )
+    return Checkpoint(out, manifest)

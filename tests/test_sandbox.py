@@ -1,0 +1,314 @@
+"""Nothing gets out of the box, and nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from attacks import ATTACKS, CALLS, FLOODS, OPENING, TRY_CALLS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.data.errors import Unavailable
+from stages.sandbox import seccomp, values
+from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task
+from stages.sandbox.dialogue import examine
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = Limits(seconds=1.0, memory=256 << 20, output=1 << 20, processes=32, disk=8 << 20)
+SLOW = ("bomb", "spin", "sleep", "thread", "stopped", "daemon", "timers", "huge", "nobody", "closed", "memory", "stack")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Box]:
+    with Box() as made:
+        try:
+            made.probe()
+        except Unavailable as error:
+            pytest.skip(str(error))
+        yield made
+
+
+def python(box: Box, source: str, stdin: bytes = b"", limits: Limits = SMALL) -> Outcome:
+    """Runs Python source in the box."""
+    files = {"main.py": source.encode()}
+    return box.run(Task((PYTHON, "-I", "-S", "-B", "main.py"), files, stdin, limits=limits))
+
+
+def works(box: Box) -> bool:
+    """Whether the next program comes out right."""
+    outcome = python(box, "print(int(input()) + 1)", b"41\n")
+    return (outcome.ended, outcome.code, outcome.stdout) == ("exit", 0, b"42\n")
+
+
+def test_a_program_gets_its_input_and_gives_its_output(box: Box) -> None:
+    outcome = python(box, "import sys\nprint(input()[::-1])\nprint('no', file=sys.stderr)", b"abc")
+    assert outcome.done
+    assert (outcome.stdout, outcome.stderr) == (b"cba\n", b"no\n")
+    assert 0 < outcome.cpu < 1
+    assert 1 << 20 < outcome.memory < 1 << 28
+
+
+def test_the_page_shows_what_works(box: Box) -> None:
+    shown = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sandbox.md").read_text(), re.DOTALL)
+    assert shown
+    for source in shown:
+        exec(compile(source, "docs/sandbox.md", "exec"), {})
+
+
+def test_an_exit_code_and_a_signal_are_told_apart(box: Box) -> None:
+    assert python(box, "raise SystemExit(9)")[:2] == ("exit", 9)
+    assert python(box, "import os; os.kill(os.getpid(), 9)")[:2] == ("signal", 9)
+
+
+def test_files_go_in_and_come_out_and_links_are_not_followed(box: Box) -> None:
+    source = (
+        "import os\nopen('made', 'w').write(open('d/given').read() * 2)\nos.symlink('made', 'link')"
+    )
+    task = Task(
+        (PYTHON, "-I", "-S", "main.py"),
+        {"main.py": source.encode(), "d/given": b"ab"},
+        collect=("made", "link", "absent"),
+    )
+    assert box.run(task).files == {"made": b"abab", "link": None, "absent": None}
+
+
+def test_what_one_program_leaves_the_next_does_not_find(box: Box) -> None:
+    python(box, "open('/tmp/left', 'w').write('secret')")
+    assert python(box, "import os; print(os.listdir('/tmp'))").stdout == b"['main.py']\n"
+
+
+@pytest.fixture(scope="module")
+def allowed_calls(box: Box) -> list[str]:
+    """The forbidden system calls that did not fail as forbidden, all tried by one program."""
+    outcome = python(box, f"CALLS = {CALLS!r}\n{TRY_CALLS}")
+    assert outcome.done, outcome
+    return outcome.stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_way_to_the_kernel_is_closed(name: str, allowed_calls: list[str]) -> None:
+    assert name not in [line.split()[0] for line in allowed_calls]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_attack_gets_out(name: str, box: Box) -> None:
+    outcome = python(box, f"REPOSITORY = {str(ROOT)!r}\n{OPENING}\n{ATTACKS[name]}")
+    assert b"out" not in outcome.stdout
+    assert outcome.ended in ("exit", "signal")
+    if outcome.ended == "exit":
+        assert outcome.code == 0, outcome.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.full if any(w in n for w in SLOW) else ()) for n in FLOODS],
+)
+def test_no_flood_spreads(name: str, box: Box) -> None:
+    source, endings = FLOODS[name]
+    before, free = processes(), shutil.disk_usage(tempfile.gettempdir()).free
+    outcome = python(box, OPENING + source)
+    assert outcome.ended in endings, outcome
+    assert outcome.seconds < 4
+    assert outcome.memory < 2 * SMALL.memory  # several processes together, between two readings
+    assert len(outcome.stdout) <= SMALL.output
+    assert works(box)
+    until = time.monotonic() + 5
+    while (left := processes() - before) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
+    assert shutil.disk_usage(tempfile.gettempdir()).free > free - (64 << 20)
+
+
+def processes() -> set[int]:
+    """Processes that descend from this one, by number: what a program left would be among them."""
+    found, waiting = set(), [os.getpid()]
+    while waiting:
+        pid = waiting.pop()
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                under = [int(each) for each in children.read_text().split()]
+            except OSError:
+                continue
+            found.update(under)
+            waiting += under
+    return found
+
+
+def test_a_program_ends_with_the_one_who_waits_for_it(box: Box) -> None:
+    before = processes()
+    running = box.start(Task((PYTHON, "-I", "-S", "-c", "import time; time.sleep(60)")))
+    time.sleep(0.2)
+    assert processes() - before
+    running.kill()
+    until = time.monotonic() + 5
+    while processes() - before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not processes() - before
+    assert works(box)
+
+
+@pytest.mark.full
+def test_everything_ends_where_the_parent_is_killed(box: Box) -> None:
+    script = (
+        "from stages.sandbox.box import *\nbox = Box()\nbox.probe()\n"
+        "r = box.start(Task((PYTHON, '-I', '-S', '-c', 'import time; time.sleep(77)')))\n"
+        "print(box._process.pid, flush=True)\nimport time; time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert parent.stdout is not None
+    started = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{started}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{started}").exists()
+    sleeping = [
+        path
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if b"time.sleep(77)" in _read(path).split(b"\0")[-2:][0]
+    ]
+    assert not sleeping
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_killed_launcher_is_replaced(box: Box) -> None:
+    with Box() as other:
+        other.probe()
+        assert other._process is not None
+        other._process.kill()
+        other._process.wait()
+        assert works(other)
+
+
+def test_a_busy_machine_costs_a_program_no_time(box: Box) -> None:
+    # Three that spin at once get less than a core each; each still has its time, and no more.
+    spin = Task((PYTHON, "-I", "-S", "-c", "while True: pass"), limits=replace(SMALL, seconds=0.4))
+    running = [box.start(spin) for _ in range(3)]
+    for each in running:
+        outcome = each.outcome()
+        assert outcome.ended == "time"
+        assert 0.35 < outcome.cpu < 0.8
+
+
+def test_the_filter_is_written_for_both_machines_and_no_other() -> None:
+    for machine in seccomp.MACHINES:
+        program = seccomp.compiled(machine)
+        assert len(program) % 8 == 0
+        assert len(program) // 8 < 4096
+    with pytest.raises(KeyError):
+        seccomp.compiled("riscv64")
+
+
+def test_no_isolation_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A limit of 0 user namespaces stands for a kernel that forbids them.
+    script = (
+        "import sys; sys.path.insert(0, sys.argv.pop())\n"
+        "from stages.sandbox import kernel, launcher\n"
+        "def no(flags): raise PermissionError(1, 'unshare: Operation not permitted')\n"
+        "kernel.unshare = no\nlauncher.main()"
+    )
+    monkeypatch.setattr("stages.sandbox.box.START", script)
+    with pytest.raises(Unavailable, match=r"Operation not permitted.*sandbox=none"):
+        Box().probe()
+
+
+def test_without_isolation_limits_still_hold() -> None:
+    with Box("none") as box:
+        assert works(box)
+        hurried = replace(SMALL, seconds=0.3)
+        assert python(box, "while True: pass", limits=hurried).ended == "time"
+        assert python(box, "x = bytearray(1 << 34)").code == 1
+        assert python(box, "import os, time\nif os.fork() == 0:\n  os.setsid(); time.sleep(60)").ended == "exit"  # fmt: skip
+        assert list(Path(tempfile.gettempdir()).glob("r1-box-*")) == []
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_it_works_for_an_ordinary_user(tmp_path: Path) -> None:
+    system = "/usr/bin/python3"
+    version = subprocess.run(
+        [system, "-c", "import sys; print(sys.version_info >= (3, 11))"],
+        capture_output=True,
+        check=False,
+    ).stdout
+    if version.strip() != b"True":
+        pytest.skip("no Python 3.11 in /usr/bin, which an ordinary user could read")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for room in ("sandbox", "data"):
+            shutil.copytree(ROOT / "stages" / room, Path(folder) / "stages" / room)
+        shutil.copy(ROOT / "stages" / "__init__.py", Path(folder) / "stages")
+        names = ("signals init", "sets init's limits", "traces init", "lists the hidden proc", "changes its user")  # fmt: skip
+        attacks = {name: OPENING + ATTACKS[name] for name in names}
+        attacks["a fork bomb"] = OPENING + FLOODS["a fork bomb that sleeps"][0]
+        script = (
+            "from stages.sandbox.box import *\nwith Box() as box:\n"
+            f"  for name, source in {attacks!r}.items():\n"
+            "    o = box.run(Task((PYTHON, '-I', '-S', '-c', source), limits=Limits(seconds=1)))\n"
+            "    assert b'out' not in o.stdout, (name, o)\n"
+            "    o = box.run(Task((PYTHON, '-I', '-S', '-c', 'print(input())'), stdin=b'fine'))\n"
+            "    assert o.stdout == b'fine\\n', (name, o)\n"
+        )
+        done = subprocess.run(
+            ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", system, "-c", script],
+            env={"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        )
+        assert done.returncode == 0, done.stderr
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    | st.binary() | st.complex_numbers(allow_nan=False) | st.decimals(allow_nan=False) | st.fractions(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner)
+    | st.dictionaries(st.integers(), inner) | st.sets(st.integers()) | st.frozensets(st.text()),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLAIN)
+def test_a_plain_value_crosses_unchanged(value: object) -> None:
+    def never(_: object) -> object:
+        raise AssertionError("a plain value needs no reference")
+
+    back = values.loads(values.dumps(value, never), never)
+    assert back == value
+    assert type(back) is type(value)
+
+
+@pytest.mark.parametrize("line", [b"{}", b"[", b'{"dict": 1}', b'{"set": [[]]}', b'{"type": "eval"}', b'{"a": 1, "b": 2}', b'{"Decimal": "x"}', b'{"bytes": "zz"}'])  # fmt: skip
+def test_nonsense_is_an_error_and_no_value(line: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, ArithmeticError, KeyError)):
+        values.loads(line, lambda _: None)
+
+
+def test_the_tests_of_a_function_see_built_in_values(box: Box) -> None:
+    program = "class Int(int):\n  __eq__ = lambda a, b: True\ndef f(x):\n  return Int(x)\ndef g(x):\n  x.append(4)"
+    tests = ["assert f(1) == 1", "assert f(1) == 2", "x = [3]\ng(x)\nassert x == [3, 4]", "assert type(f(1)) is int"]  # fmt: skip
+    found = examine(box, program, tests, limits=SMALL)
+    assert [passed for passed, _ in found.results] == [True, False, True, True]

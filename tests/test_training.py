@@ -1,0 +1,568 @@
+"""Training runs from their first record to their checkpoint: learning, resuming to the same bits, refusing."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import environment
+from models import fresh
+from safetensors.torch import load_file
+
+from stages import distill, generate, grpo, score, sft
+from stages.data import jsonl
+from stages.data.criteria import Selection
+from stages.data.errors import BadInput, DryRun, R1Error, UsageError
+from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling
+from stages.data.record import Record
+from stages.data.report import Silent
+
+CPU = Engine(device="cpu", threads=1)
+FAST = Optimizer(lr=3e-3, schedule="cosine", warmup=0.1)
+STEADY = Optimizer(lr=1e-3, schedule="constant", warmup=0.0, beta2=0.999)
+SHORT = Sampling(max_tokens=12)
+TIMES = ("step_time", "time/generate", "time/learn")
+REWARD = '''"""Share of letters of the first half of the alphabet: noisy, cheap, and never all equal."""
+
+
+def early(record):
+    text = record["completion"]
+    return sum(c.lower() < "n" for c in text) / max(len(text), 1)
+'''
+
+
+def sums(count: int) -> list[Record]:
+    """Sums of two digits, as prompt and completion, each with its answer."""
+    pairs = [(a, b) for a in range(10) for b in range(10)]
+    random.Random(0).shuffle(pairs)
+    return [
+        Record(id=f"s{i}", prompt=f"{a}+{b}=", completion=f"{a + b}", answer=f"{a + b}")
+        for i, (a, b) in enumerate(pairs[:count])
+    ]
+
+
+def problems(count: int) -> list[Record]:
+    return [Record({k: v for k, v in r.items() if k != "completion"}) for r in sums(count)]
+
+
+@pytest.fixture(scope="module")
+def reward(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("reward") / "early.py"
+    path.write_text(REWARD)
+    return f"{path}:early"
+
+
+def taught(model: Path, out: Path, records: Iterable[Record] | None = None, **options: Any) -> Any:
+    given = sums(20) if records is None else records
+    options = {"template": "none", "batch": 4, "optimizer": FAST, "engine": CPU, **options}
+    return sft.run(given, model=str(model), out=out, **options)
+
+
+def reinforced(model: Path, out: Path, reward: str, records: Any = None, **options: Any) -> Any:
+    options = {
+        "template": "none", "reward": (reward,), "steps": 4, "problems": 3, "samples": 4, "workers": 1,
+        "sampling": SHORT, "optimizer": STEADY, "engine": CPU, **options,
+    }  # fmt: skip
+    return grpo.run(
+        problems(8) if records is None else records, model=str(model), out=out, **options
+    )
+
+
+def metrics(out: Path, *, times: bool = False) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return lines if times else [{k: v for k, v in m.items() if k not in TIMES} for m in lines]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """The same weights to the bit, the same metrics except times, the same rollouts."""
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert metrics(one) == metrics(other)
+    made = {p.relative_to(one): p.read_bytes() for p in one.glob("rollouts/*")}
+    assert made == {p.relative_to(other): p.read_bytes() for p in other.glob("rollouts/*")}
+    assert not other.with_name(other.name + ".partial").exists()
+
+
+class Stopped(Exception):
+    """Stands for a kill: no stage catches it."""
+
+
+class StopAt(Silent):
+    """Ends a run as its `step`-th line of metrics is written, before the state of that step is saved."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step + 1  # the first call says where the run begins
+
+    def advance(self, steps: int = 1, **fields: float | str) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise Stopped
+
+
+# sft
+
+
+def test_sft_learns_and_leaves_a_checkpoint_that_transformers_loads(
+    tiny: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out = tmp_path / "sft"
+    made = taught(tiny, out, epochs=6)
+    losses = [m["loss"] for m in metrics(out)]
+    assert len(losses) == 30
+    assert losses[-1] < 0.6 * losses[0]
+    assert [m["step"] for m in metrics(out)] == list(range(1, 31))
+    config = (out / "config.json").read_text()
+    assert "ragged" not in config
+    model = AutoModelForCausalLM.from_pretrained(out)
+    assert model.dtype == torch.float32
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    ids = torch.tensor([tokenizer("1+2=")["input_ids"]])
+    assert torch.isfinite(model(ids).logits).all()
+    assert made.manifest["stage"] == "sft"
+    assert made.manifest["parent"]["model"] == str(tiny)
+    assert made.manifest["metrics"]["loss"] == losses[-1]
+    assert not (tmp_path / "sft.partial").exists()
+
+
+def test_the_reported_loss_is_the_mean_over_completion_tokens(tiny: Path, tmp_path: Path) -> None:
+    """The first update's loss, from the parent's own logits: prompt tokens play no part, the end of text does."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    records = sums(4)
+    taught(tiny, tmp_path / "out", records, epochs=1)
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(tiny),
+        AutoTokenizer.from_pretrained(tiny),
+    )
+    total, count = 0.0, 0
+    for record in records:
+        prompt = tokenizer(record["prompt"])["input_ids"]
+        said = [*tokenizer(record["completion"])["input_ids"], tokenizer.eos_token_id]
+        logp = model(torch.tensor([prompt + said])).logits[0].log_softmax(-1)
+        total -= sum(logp[len(prompt) + i - 1, token].item() for i, token in enumerate(said))
+        count += len(said)
+    assert metrics(tmp_path / "out")[0]["loss"] == pytest.approx(total / count, rel=1e-4)
+
+
+def test_row_tokens_bound_memory_and_change_no_result(tiny: Path, tmp_path: Path) -> None:
+    taught(tiny, tmp_path / "a", epochs=1)
+    taught(tiny, tmp_path / "b", epochs=1, row_tokens=16)
+    for one, other in zip(metrics(tmp_path / "a"), metrics(tmp_path / "b"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+def test_adapters_learn_and_are_merged(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    out = tmp_path / "lora"
+    taught(tiny, out, epochs=4, lora=Lora(lora=4), optimizer=replace(FAST, lr=1e-2))
+    losses = [m["loss"] for m in metrics(out)]
+    assert losses[-1] < 0.8 * losses[0]
+    before, after = weights(tiny), weights(out)
+    assert before.keys() == after.keys(), "a plain checkpoint: no adapter beside it"
+    name = "model.layers.0.self_attn.q_proj.weight"
+    moved = after[name] - before[name]
+    assert torch.linalg.matrix_rank(moved, rtol=1e-4) == 4
+    assert torch.equal(before["model.embed_tokens.weight"], after["model.embed_tokens.weight"])
+    AutoModelForCausalLM.from_pretrained(out)
+
+
+def test_interrupted_sft_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    for name, lora in (("full", Lora()), ("lora", Lora(lora=2))):
+        options = {"save_every": 3, "lora": lora, "epochs": 2.0}
+        taught(tiny, tmp_path / name / "whole", **options)
+        out = tmp_path / name / "stopped"
+        for step in (2, 5, 2):  # before the first state, between two, and again after a resume
+            with pytest.raises(Stopped):
+                taught(tiny, out, **options, report=StopAt(step), resume=True)
+            assert not out.exists()
+        assert (tmp_path / name / "stopped.partial" / "state").is_dir()
+        with pytest.raises(UsageError, match="--resume"):
+            taught(tiny, out, **options)
+        taught(tiny, out, **options, resume=True)
+        assert_same_run(tmp_path / name / "whole", out)
+
+
+def test_state_of_another_run_is_refused(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(Stopped):
+        taught(tiny, out, save_every=1, report=StopAt(3))
+    for other in ({"seed": 1}, {"optimizer": replace(FAST, lr=1e-3)}, {"records": sums(19)}):
+        with pytest.raises(UsageError, match="other options, input or code version"):
+            taught(tiny, out, **{"save_every": 1, **other}, resume=True)
+
+
+def test_a_checkpoint_is_never_overwritten_and_taken_only_for_the_same_run(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    taught(tiny, out, epochs=1)
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="exists"):
+        taught(tiny, out, epochs=1)
+    again = taught(tiny, out, epochs=1, resume=True)
+    assert again.path == out
+    for other, named in (
+        ({"epochs": 2.0}, "option epochs"),
+        ({"epochs": 1, "records": sums(19)}, "records"),
+        ({"epochs": 1, "model": fresh(tmp_path / "other", seed=5)}, "model"),
+    ):
+        options = {"model": tiny, "records": None, **other}
+        with pytest.raises(UsageError, match=f"another {named}"):
+            taught(options.pop("model"), out, options.pop("records"), **options, resume=True)
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_sft_reads_every_form_into_the_same_examples(tiny: Path, tmp_path: Path) -> None:
+    plain = sums(4)
+    turns = [
+        Record(
+            messages=[
+                {"role": "user", "content": r["prompt"]},
+                {"role": "assistant", "content": r["completion"]},
+            ]
+        )
+        for r in plain
+    ]
+    parts = [
+        Record(prompt=[{"role": "user", "content": r["prompt"]}], completion=[{"role": "assistant", "content": r["completion"]}])
+        for r in plain
+    ]  # fmt: skip
+    for name, records in (("plain", plain), ("turns", turns), ("parts", parts)):
+        taught(tiny, tmp_path / name, records, epochs=1)
+        assert metrics(tmp_path / name) == metrics(tmp_path / "plain")
+
+
+def test_a_completion_that_was_cut_gets_no_end_of_text(tiny: Path, tmp_path: Path) -> None:
+    ended, cut = sums(1), [sums(1)[0].adding(finish="length")]
+    taught(tiny, tmp_path / "ended", ended, epochs=1)
+    taught(tiny, tmp_path / "cut", cut, epochs=1)
+    tokens = [metrics(tmp_path / name)[0]["num_tokens"] for name in ("ended", "cut")]
+    assert tokens[0] == tokens[1] + 1
+
+
+def test_what_cannot_be_learned_is_named(tiny: Path, tmp_path: Path) -> None:
+    for broken, why in (
+        ([], "no records"),
+        ([Record(prompt="x", place="f:1")], "f:1: field 'completion' is missing"),
+        ([Record(messages=[{"role": "user", "content": "x"}], place="f:2")], "f:2: "),
+        ([Record(prompt="x" * 300, completion="y", place="f:3")], "f:3: the prompt has 300 tokens"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            taught(tiny, tmp_path / "out", broken)
+    assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_trains_nothing(tiny: Path, tmp_path: Path, reward: str) -> None:
+    with pytest.raises(DryRun):
+        taught(tiny, tmp_path / "sft", dry_run=True)
+    with pytest.raises(DryRun, match=r"55,\d{3} weights"):
+        reinforced(tiny, tmp_path / "grpo", reward, dry_run=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_that_is_not_a_number_stops_sft(tiny: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    planted = weights(tiny)
+    planted["model.layers.1.mlp.down_proj.weight"][0, 0] = torch.nan
+    save_file(planted, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(R1Error):
+        taught(broken, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# grpo
+
+
+def test_grpo_raises_its_reward_and_keeps_its_rollouts(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    out = tmp_path / "out"
+    reinforced(
+        tiny, out, reward, steps=12, samples=8, problems=4, optimizer=replace(STEADY, lr=4e-3)
+    )
+    rewards = [m["reward"] for m in metrics(out)]
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.1
+    line = metrics(out, times=True)[-1]
+    assert line["sampling/logp_gap_mean"] < 1e-5
+    assert line["rewards/early/mean"] == pytest.approx(line["reward"])
+    rollouts = [
+        json.loads(r) for r in (out / "rollouts" / "step_000012.jsonl").read_text().splitlines()
+    ]
+    assert len(rollouts) == 32
+    assert {
+        "prompt_ids",
+        "completion_ids",
+        "logprobs",
+        "rewards",
+        "reward",
+        "advantage",
+    } <= rollouts[0].keys()
+    for start in range(0, 32, 8):
+        assert sum(r["advantage"] for r in rollouts[start : start + 8]) == pytest.approx(
+            0, abs=1e-9
+        )
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    # Resumed after the reference was replaced at step 2, and, below, before it ever was.
+    "reference replaced": {"objective": Objective(beta=0.2, ref_reset=2)},
+    "reference kept": {"objective": Objective(beta=0.2, minibatches=2, inner_epochs=2)},
+    "dynamic": {
+        "objective": Objective(dynamic_sampling=2, aggregate="token"),
+        "records": problems(3),
+    },
+    "adapters": {"objective": Objective(beta=0.2), "lora": Lora(lora=2)},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_interrupted_grpo_resumes_to_the_same_bits(
+    name: str, tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    options = {"save_every": 1, "steps": 5, **RUNS[name]}
+    reinforced(tiny, tmp_path / "whole", reward, **options)
+    for step in (
+        3,
+        2,
+    ):  # stopped in its third step, resumed after the second, stopped in the fourth
+        with pytest.raises(Stopped):
+            reinforced(
+                tiny, tmp_path / "stopped", reward, **options, report=StopAt(step), resume=True
+            )
+    reinforced(tiny, tmp_path / "stopped", reward, **options, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_the_divergence_is_measured_from_the_reference(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    """At the first update policy and reference are one; after a reset they are one again."""
+    fast = {"optimizer": replace(STEADY, lr=1e-2)}
+    reinforced(tiny, tmp_path / "out", reward, objective=Objective(beta=0.1, ref_reset=2), **fast)
+    kl = [m["kl"] for m in metrics(tmp_path / "out")]
+    assert kl[0] == pytest.approx(0, abs=1e-6)
+    assert kl[1] > 1e-3
+    assert kl[2] == pytest.approx(0, abs=1e-6)
+    assert kl[3] > 1e-3
+
+
+def test_dynamic_sampling_drops_groups_without_a_lesson(tiny: Path, tmp_path: Path) -> None:
+    """A reward of 1 for problems s0 to s3 whatever is said: their groups are flat and are replaced."""
+    path = tmp_path / "some.py"
+    path.write_text(
+        "def some(record):\n"
+        "    if record['group'].partition('@')[0] in ('s0', 's1', 's2', 's3'):\n        return 1.0\n"
+        "    return sum(c < 'N' for c in record['completion']) / 12\n"
+    )
+    objective = Objective(dynamic_sampling=12)
+    reinforced(tiny, tmp_path / "out", f"{path}:some", steps=3, objective=objective)
+    for line in metrics(tmp_path / "out"):
+        assert line["dynamic_sampling/kept"] == 3
+        assert line["frac_reward_zero_std"] == 0
+    assert sum(m["dynamic_sampling/dropped"] for m in metrics(tmp_path / "out")) > 0
+
+
+def scored(model: Path, reward: str, **options: Any) -> list[Record]:
+    options = {"sampling": SHORT, "tokens": True, "samples": 4, **options}
+    made = generate.run(problems(6), model=str(model), template="none", engine=CPU, **options)
+    return list(score.run(made, reward=(reward,), workers=1))
+
+
+def test_rollouts_made_by_the_pipe_train_one_step(tiny: Path, tmp_path: Path, reward: str) -> None:
+    source = tmp_path / "rollouts.jsonl"
+    jsonl.write(source, scored(tiny, reward))
+    with jsonl.open_input(source) as stream:
+        records = list(jsonl.read_lines(stream, str(source)))
+    objective = Objective(minibatches=3)
+    reinforced(tiny, tmp_path / "out", reward, records, rollouts=True, objective=objective)
+    (line,) = metrics(tmp_path / "out")
+    assert line["sampling/logp_gap_mean"] < 1e-5
+    assert line["grad_norm"] > 0
+    moved = [
+        not torch.equal(a, b)
+        for a, b in zip(weights(tiny).values(), weights(tmp_path / "out").values(), strict=True)
+    ]
+    assert all(moved)
+
+
+def test_rollouts_that_cannot_be_trained_on_are_refused(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    good = scored(tiny, reward)
+    first = good[0]
+    without = {k: v for k, v in first.items() if k != "logprobs"}
+    cool = scored(tiny, reward, sampling=replace(SHORT, temperature=0.7))
+    for broken, why in (
+        ([Record(without, place="r:1"), *good[1:]], "r:1: field 'logprobs' is missing; make the rollouts with"),
+        ([Record({k: v for k, v in first.items() if k != "reward"}, place="r:1")], "r:1: field 'reward' is missing"),
+        (cool, "sampled with --temperature 0.7, trained with 1.0"),
+        ([*good, good[0].adding(reward="1")], "field 'reward' is a"),
+    ):  # fmt: skip
+        with pytest.raises(BadInput, match=why) as caught:
+            reinforced(tiny, tmp_path / "out", reward, broken, rollouts=True)
+        assert caught.value.code == 65
+    reinforced(
+        tiny,
+        tmp_path / "cool",
+        reward,
+        cool,
+        rollouts=True,
+        sampling=replace(SHORT, temperature=0.7),
+    )
+    (line,) = metrics(tmp_path / "cool")
+    assert line["sampling/logp_gap_mean"] < 1e-5
+
+
+def test_rollouts_that_claim_to_be_the_policys_and_are_not_stop_the_run(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    """From another model: off-policy, and honestly so. With this model's revision written in: refused."""
+    stranger = fresh(tmp_path / "stranger", seed=9)
+    foreign = scored(stranger, reward)
+    reinforced(tiny, tmp_path / "off", reward, foreign, rollouts=True)
+    assert metrics(tmp_path / "off")[0]["sampling/logp_gap_mean"] > 0.5
+    claimed = scored(tiny, reward)[0]["meta"]["generate"]["revision"]
+    for record in foreign:
+        record["meta"]["generate"]["revision"] = claimed
+    with pytest.raises(R1Error, match="did not sample from the weights that are trained"):
+        reinforced(tiny, tmp_path / "out", reward, foreign, rollouts=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_problems_that_grpo_cannot_use_are_refused(tiny: Path, tmp_path: Path, reward: str) -> None:
+    twice = [*problems(3), problems(1)[0]]
+    long = [*problems(3), Record(id="l", prompt="x" * 250, place="p:4")]
+    for records, why in (
+        (twice, "'s0' stands twice"),
+        (long, "p:4: the prompt has 250 tokens"),
+        ([], "no records"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            reinforced(tiny, tmp_path / "out", reward, records)
+    for options, why in (
+        ({"samples": 1}, "at least two"),
+        ({"sampling": replace(SHORT, top_p=0.9)}, "--top-p"),
+        ({"sampling": replace(SHORT, temperature=0)}, "--temperature"),
+        ({"lora": Lora(lora=2), "objective": Objective(beta=0.1, ref_reset=2)}, "--ref-reset"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            reinforced(tiny, tmp_path / "out", reward, **options)
+    assert not (tmp_path / "out.partial").exists()
+
+
+# distill
+
+
+def distilled(teacher: Path, student: Path, out: Path, reward: str, **options: Any) -> Any:
+    return distill.run(
+        problems(6),
+        model=str(student),
+        teacher=str(teacher),
+        out=out,
+        reward=(reward,),
+        template="none",
+        epochs=1,
+        batch=4,
+        workers=1,
+        sampling=SHORT,
+        selection=Selection(keep="best", reward_name="early", max_per_group=2),
+        optimizer=FAST,
+        engine=CPU,
+        save_every=1,
+        **options,
+    )
+
+
+def test_distill_keeps_its_traces_and_resumes_to_the_same_bits(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    student = fresh(tmp_path / "student", seed=4)
+    distilled(tiny, student, tmp_path / "whole", reward)
+    for step in (5, 15, 26):  # while sampling, while sampling after a resume, while training
+        with pytest.raises(Stopped):
+            distilled(
+                tiny, student, tmp_path / "stopped", reward, report=StopAt(step), resume=step > 5
+            )
+    distilled(tiny, student, tmp_path / "stopped", reward, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+    for name in ("completions", "kept", "rejected"):
+        one, other = (tmp_path / run / "traces" / f"{name}.jsonl" for run in ("whole", "stopped"))
+        assert one.read_bytes() == other.read_bytes()
+    assert len((tmp_path / "whole/traces/completions.jsonl").read_text().splitlines()) == 24
+    again = distilled(tiny, student, tmp_path / "whole", reward, resume=True)
+    assert again.path == tmp_path / "whole"
+
+
+# Real processes, killed.
+
+
+def killed(
+    command: list[str], line: list[Any], partial: Path, steps: list[int], stdin: Path
+) -> None:
+    """Runs `line`, kills it without a warning once metrics.jsonl has each of `steps` lines, and runs it again."""
+    for step in steps:
+        with open(stdin, "rb") as source:
+            process = subprocess.Popen(
+                [*command, *map(str, line)], stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+            )  # fmt: skip
+        until = time.monotonic() + 120
+        while logged(partial) < step:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def logged(partial: Path) -> int:
+    try:
+        return (partial / "metrics.jsonl").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_killed_processes_resume_to_the_same_bits(
+    stage: str, tiny: Path, tmp_path: Path, reward: str, command: list[str], r1: Callable[..., Any]
+) -> None:
+    source = tmp_path / "in.jsonl"
+    jsonl.write(source, sums(80) if stage == "sft" else problems(8))
+    own: list[Any] = {
+        "sft": ["--batch", 4, "--epochs", 3, "--lr", 3e-3],
+        "grpo": ["--steps", 40, "--problems", 3, "-n", 6, "--max-tokens", 24, "--reward", reward, "--workers", 1,
+                 "--lr", 1e-3, "--beta", 0.05, "--ref-reset", 10, "--minibatches", 2],
+    }[stage]  # fmt: skip
+    line = [stage, "-m", tiny, "-t", "none", "--threads", 1, "--save-every", 3, *own]
+    with open(source, "rb") as stream:
+        done = r1(*line, "-o", tmp_path / "whole", stdin=stream, timeout=300)
+    assert done.returncode == 0, done.stderr
+    steps = sorted(random.Random(stage).sample(range(1, 36), 4))
+    out = tmp_path / "killed"
+    killed(command, [*line, "-o", out, "--resume"], tmp_path / "killed.partial", steps, source)
+    with open(source, "rb") as stream:
+        done = r1(*line, "-o", out, "--resume", stdin=stream, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().strip() == str(out)
+    assert_same_run(tmp_path / "whole", out)
