@@ -255,3 +255,9 @@ def _verdict(equal: bool, found: Found, gold: str, how: str) -> Verdict:
 def prepare() -> None:
     """Loads math-verify in a worker before the clock of the first record starts."""
     algebra.prepare()
+
+
+def probes(problem: dict[str, Any], **_: Any) -> list[tuple[str, float]]:
+    """An option or a number, right or wrong: null where the reference is missing or cannot be read."""
+    asked = choices.question(problem)
+    return [(f"</think>\\boxed{{{asked.series[0] if asked else 17}}}", 0.0)]

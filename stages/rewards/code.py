@@ -291,3 +291,13 @@ def _told(said: list[tuple[bool | None, str]], program: Outcome, tests: Outcome,
         return [*results, Result(False, "what it returned is too much to be compared")]
     last = tests.stderr.decode(errors="replace").strip().rpartition("\n")[2]
     return [*results, Result(None, f"the tests failed: {tests.ended} {tests.code} {last}"[:300])]
+
+
+def probes(problem: dict[str, Any], **_: Any) -> list[tuple[str, float]]:
+    """HumanEval's or MBPP's own solution: 1. Else programs that do nothing: null where tests cannot run."""
+    solution = problem.get("canonical_solution") or (
+        problem.get("test_list") and problem.get("code")
+    )
+    if isinstance(solution, str):
+        return [(f"</think>\n```\n{solution.rstrip()}\n```", 1.0)]
+    return [("</think>\n```cpp\nint main() {}\n```\n```python\npass\n```", 0.0)]

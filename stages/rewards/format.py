@@ -86,3 +86,14 @@ def _wrong(tags: list[str], wanted: list[str]) -> str:
             return f"{tag} is missing" if not count else f"{tag} stands {count} times"
     extra = [tag for tag in tags if tag not in wanted]
     return f"{extra[0]} does not belong" if extra else "the tags are out of order"
+
+
+def probes(problem: dict[str, Any], *, style: str = "auto") -> list[tuple[str, float]]:
+    """What goes on from the prefill in the form that the template asks for, else the `style`: 1."""
+    form = style_of(problem, "<answer" if style == "think-answer" else "")
+    after = {"<think>": "3+4=7", "</think>": "\n", "<answer>": "7", "</answer>": ""}
+    if form == "think":
+        after["</think>"] = "\n7"
+    opened = TAG.findall(written({**problem, "completion": ""}))
+    rest = "".join(tag + after[tag] for tag in STYLES[form][len(opened) :])
+    return [((after[opened[-1]] if opened else "") + rest, 1.0)]
