@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "data": FLOOR,
     "sandbox": {"sandbox", *FLOOR},
     **{room: {room, "sandbox", *FLOOR} for room in MIDDLE},
+    "rewards": {"rewards", "inference", "sandbox", *FLOOR},  # a judge generates
     "training": {"training", "sandbox", *MIDDLE, *FLOOR},
     "stage": {"training", "sandbox", *MIDDLE, *FLOOR},
     "r1cli": {"r1cli", *FLOOR},

@@ -284,7 +284,8 @@ def _place(asked: Question, label: str) -> int:
         same = LATIN.find(label.upper()) if label.isascii() else -1
     if same < 0:
         label = label.translate(HOMOGLYPHS) if asked.series == LATIN else label
-        rows = (LATIN, *SERIES, DIGITS)
+        # A number names an option only where it is known that there are options.
+        rows = (LATIN, *SERIES, DIGITS) if asked.texts else (LATIN, *SERIES)
         same = next((row.index(label) for row in rows if label in row), -1)
     return same if same < count else -1
 

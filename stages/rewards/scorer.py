@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from stages.data.errors import BadInput, R1Error, UsageError
@@ -27,18 +28,19 @@ from stages.rewards.spec import Part, parts
 from stages.rewards.verdict import Counts, Verdict
 from stages.rewards.worker import checked
 
+BATCH = 64  # records that a model judges at once
 AHEAD = 256  # records (or groups) read ahead of the oldest one that waits for its verdict
 
 
 @dataclass
 class Slot:
-    """Records that one verdict or several are out for; one record, or all of a group."""
+    """Records that one verdict or several are out for: one, a batch, or all of a group."""
 
     records: list[Record]
     verdicts: dict[str, list[Verdict | Counts]] = field(default_factory=dict)
     jobs: list[tuple[Part, Job]] = field(default_factory=list)
-    key: str = ""
-    finished: Record | None = None  # from the journal
+    keys: list[str] = field(default_factory=list)
+    finished: list[Record] | None = None  # from the journal
 
 
 class Scorer:
@@ -92,10 +94,16 @@ class Scorer:
 
         Raises BadInput for a record that cannot be judged by its shape, R1Error where a reward fails.
         """
-        alone = [part for part in self.parts if not part.after]
+        alone = [part for part in self.parts if not part.after and not part.batch]
+        batched = [part for part in self.parts if part.batch]
         later = [part for part in self.parts if part.after and not part.group]
         grouped = [part for part in self.parts if part.group]
-        stream = self._pass(([record] for record in records), alone, journal) if alone else records
+        stream: Iterable[Record] = records
+        if alone:
+            first = None if batched else journal  # a record is kept once, after what costs the most
+            stream = self._pass(([record] for record in records), alone, first)
+        if batched:
+            stream = self._pass(batches(stream), batched, journal)
         if later:
             stream = self._pass(([record] for record in stream), later, None)
         if grouped:
@@ -104,12 +112,12 @@ class Scorer:
             yield self._summed(record)
 
     def _pass(
-        self, batches: Iterable[list[Record]], judges: list[Part], journal: Journal | None
+        self, groups_of: Iterable[list[Record]], judges: list[Part], journal: Journal | None
     ) -> Iterator[Record]:
-        """Judges each batch, one record or one group, keeping the order."""
+        """Judges each list, of one record, a batch or a group, keeping the order."""
         waiting: deque[Slot] = deque()
         try:
-            for batch in batches:
+            for batch in groups_of:
                 slot = self._open(batch, judges, journal)
                 waiting.append(slot)
                 if slot.jobs:
@@ -130,10 +138,13 @@ class Scorer:
     def _open(self, batch: list[Record], judges: list[Part], journal: Journal | None) -> Slot:
         slot = Slot(batch)
         if journal is not None:
-            slot.key = digest(batch, [(part.text, part.source) for part in judges], code_version())
-            known = journal.get(slot.key)
-            if known is not None:
-                slot.finished = Record(known, place=batch[0].place)
+            about = [(part.text, part.source) for part in judges]
+            slot.keys = [digest([record], about, code_version()) for record in batch]
+            if all(key in journal for key in slot.keys):
+                slot.finished = [
+                    Record(journal.get(key) or {}, place=record.place)
+                    for key, record in zip(slot.keys, batch, strict=True)
+                ]
                 return slot
         for part in judges:
             verdicts = self._here(part, batch)
@@ -155,12 +166,12 @@ class Scorer:
         call = part.quick if part.pooled else part.function
         if call is None:
             return None
-        subject: Any = batch if part.group else batch[0]
+        subject: Any = batch if part.many else batch[0]
         try:
             result = call(subject, **part.options)
             if result is None:
                 return None
-            return _counted(part, batch, result if part.group else [result])
+            return _counted(part, batch, result if part.many else [result])
         except R1Error:
             raise
         except Exception as error:
@@ -168,7 +179,7 @@ class Scorer:
 
     def _finish(self, slot: Slot, journal: Journal | None) -> Iterator[Record]:
         if slot.finished is not None:
-            yield slot.finished
+            yield from slot.finished
             return
         for part, job in slot.jobs:
             slot.verdicts[part.name] = self._answered(part, slot.records, job)
@@ -188,7 +199,7 @@ class Scorer:
                 reasons={**_held(record, "reasons"), **{n: v.reason for n, v in verdicts.items()}},
             )
             if journal is not None:
-                journal.put(slot.key, scored)
+                journal.put(slot.keys[k], scored)
             yield scored
 
     def _answered(self, part: Part, batch: list[Record], job: Job) -> list[Verdict | Counts]:
@@ -222,6 +233,13 @@ class Scorer:
         meta = record.get("meta")
         origin = {**(meta if isinstance(meta, dict) else {}), "score": self.origin}
         return record.adding(reward=total, meta=origin)
+
+
+def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records, BATCH at once; fewer at the end."""
+    remaining = iter(records)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
 
 
 def done(slot: Slot) -> bool:

@@ -2,7 +2,7 @@
 
 NAME is a file of this room, `./mine.py:function` from anywhere, or `trl:module.function` for one that
 is written for TRL. A function whose first parameter is called `group` takes all records of a problem,
-one whose is called `scored` a record with its other rewards; any other takes one as it came.
+`scored` a record with its other rewards, `batch` up to 64 records of any problems; any other takes one as it came.
 """
 
 from __future__ import annotations
@@ -44,9 +44,15 @@ class Part:
     prepare: Callable[[], None] | None
     deadline: float | None  # seconds, where it keeps clocks of its own and --timeout is not for it
     group: bool
+    batch: bool
     after: bool  # wants the record's other rewards
     foreign: bool  # a user's own file: always in the pool, under the deadline
     source: str  # digest of a user's file; "" for a reward of this room
+
+    @property
+    def many(self) -> bool:
+        """Whether it takes a list of records and returns one of verdicts."""
+        return self.group or self.batch
 
     @property
     def pooled(self) -> bool:
@@ -111,6 +117,7 @@ def part(spec: str) -> Part:
         prepare=getattr(module, "prepare", None),
         deadline=None if source or own_clock is None else own_clock(**options),
         group=first == "group",
+        batch=first == "batch",
         after=first in ("group", "scored"),
         foreign=bool(source),
         source=source,
@@ -138,6 +145,7 @@ def _foreign_trl(spec: str, name: str, options: str | None, weight: str | None) 
         prepare=None,
         deadline=None,
         group=True,
+        batch=False,
         after=True,
         foreign=True,
         source=digest(Path(file).read_text("utf-8")) if file else digest(name),

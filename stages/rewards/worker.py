@@ -119,8 +119,8 @@ def judge(part: Part, job: dict[str, Any]) -> dict[str, Any]:
     """The verdicts of one job, or what went wrong."""
     records = [Record(each, place=job["places"][k]) for k, each in enumerate(job["records"])]
     try:
-        result = part.function(records if part.group else records[0], **part.options)
-        verdicts = result if part.group else [result]
+        result = part.function(records if part.many else records[0], **part.options)
+        verdicts = result if part.many else [result]
         return {"verdicts": [list(checked(each)) for each in verdicts]}
     except BadInput as error:
         return {"bad": [error.what, error.place, error.remedy]}

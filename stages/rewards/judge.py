@@ -1,0 +1,45 @@
+"""Whether a language model finds the answer equal to the reference: 1 or 0, or between by its own scale.
+
+The paper's generative reward model, for references that no rule can read: it is shown the problem, the reference
+and the final answer, never the thinking. The model is `model`, a checkpoint, or with `url` one that an
+OpenAI-compatible server has under this name. `prompt` is a file of your own words, see stages/rewards/prompts/.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stages.data.record import Record
+from stages.rewards.grading import Judge
+from stages.rewards.verdict import Example, Verdict
+
+EXAMPLES: list[Example] = [
+    # The echo model says the question again, and a question is no verdict.
+    ([Record(prompt="3+4?", answer="7", completion="7")], {"model": "echo", "retries": 0}, [None]),
+    ([Record(prompt="Name a fruit.", completion="fig")], {"model": "echo"}, [None]),
+]
+
+
+def judge(
+    batch: list[Record],
+    *,
+    model: str = "",
+    url: str = "",
+    prompt: str = "",
+    part: Literal["summary", "whole"] = "summary",
+    low: float = 0.0,
+    high: float = 1.0,
+    max_tokens: int = 512,
+    temperature: float = 0.0,
+    retries: int = 2,
+    jobs: int = 16,
+    device: str = "auto",
+    cache: str = "",
+) -> list[Verdict]:
+    """Null where the record has no `answer`, or no verdict was given in `1 + retries` attempts.
+
+    Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
+    """
+    return Judge(
+        prompt, "judge", model, url, part, low, high, max_tokens, temperature, retries, jobs, device, cache
+    ).judge(batch)  # fmt: skip
