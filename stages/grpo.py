@@ -23,7 +23,8 @@ EXAMPLES = (
     " | r1 grpo --rollouts - -m ckpt/base -o ckpt/step1",
 )
 
-# Sources: arXiv 2501.12948 (hyper-parameters of its supplement), 2503.20783 section 3, 2503.14476 section 3.
+# Sources: arXiv 2501.12948 (hyper-parameters of its supplement), 2503.20783 section 3, 2503.14476 section 3,
+# 2507.18071 section 5.1 (clipping ranges, 4 mini-batches a rollout).
 _PAPER: dict[str, Any] = {
     "lr": 3e-6,
     "schedule": "constant",
@@ -60,6 +61,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "template": "r1",
     },
+    "gspo": {
+        "ratio": "sequence",
+        "clip_low": 3e-4,
+        "clip_high": 4e-4,
+        "minibatches": 4,
+        "lr": 1e-6,
+        "schedule": "constant",
+        "template": "r1",
+    },
 }
 
 
@@ -69,7 +79,8 @@ def run(
     model: Annotated[str, Doc("The policy to start from."), Flag("-m", "--model")],
     out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
     recipe: Annotated[
-        Literal["r1-zero", "r1", "dr-grpo", "dapo"] | None, Doc("Set the defaults of a paper.")
+        Literal["r1-zero", "r1", "dr-grpo", "dapo", "gspo"] | None,
+        Doc("Set the defaults of a paper."),
     ] = None,
     reward: Annotated[
         tuple[str, ...],

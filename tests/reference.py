@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 
-def advantages(rewards: Sequence[float], groups: Sequence[int], scale: str) -> list[float]:
-    """arXiv 2402.03300, section 4.1.2; NaN rewards stand outside, a group without spread gets 0."""
+def advantages(
+    rewards: Sequence[float], groups: Sequence[int], scale: str, baseline: str = "group"
+) -> list[float]:
+    """arXiv 2402.03300, section 4.1.2, or RLOO; NaN rewards stand outside, a group without spread gets 0."""
     known = [r for r in rewards if not math.isnan(r)]
     out = []
     for reward, group in zip(rewards, groups, strict=True):
@@ -16,6 +18,8 @@ def advantages(rewards: Sequence[float], groups: Sequence[int], scale: str) -> l
             out.append(0.0)
             continue
         centred = reward - math.fsum(own) / len(own)
+        if baseline == "others":
+            centred = reward - (math.fsum(own) - reward) / (len(own) - 1)
         divisor = {"group": own, "batch": known, "none": None}[scale]
         out.append(centred if divisor is None else centred / deviation(divisor))
     return out

@@ -117,7 +117,12 @@ def whole_loss(
     """The loss from the papers' formulas: each completion alone, through the model's own attention."""
     groups = [int(r["group"][1:]) for r in rollouts]
     rewards = [math.nan if r["reward"] is None else float(r["reward"]) for r in rollouts]
-    gains = reference.advantages(rewards, groups, o.scale)
+    if anchor is not None and o.kl_in == "reward":
+        rewards = [
+            reward - o.beta * cost(anchor, record, o)
+            for reward, record in zip(rewards, rollouts, strict=True)
+        ]
+    gains = reference.advantages(rewards, groups, o.scale, o.baseline)
     taught = [
         i for i, r in enumerate(rollouts)
         if r["reward"] is not None and not (o.mask_truncated and r["finish"] == "length")
@@ -132,15 +137,41 @@ def whole_loss(
             [0.0 if p is None else p for p in record["logprobs"]], dtype=torch.float64
         )
         logp = alone(policy, record)
-        ratio = (logp - old).exp()
+        before, factor = old, torch.ones_like(old)
+        if o.correction != "none":
+            before = logp.detach()
+            apart = (before - old) * drawn
+            factor = (
+                apart.sum().expand_as(apart) if o.correction_of == "sequence" else apart
+            ).exp()
+            inside = (factor <= o.correction_cap) & (factor >= 1 / o.correction_cap)
+            factor = (
+                factor.clip(max=o.correction_cap) if o.correction == "truncate" else factor * inside
+            )
+        ratio = (logp - before).exp()
+        if o.ratio == "sequence":
+            ratio = ((logp - before)[drawn].sum() / drawn.sum()).exp().expand_as(logp)
         clipped = ratio.clip(1 - o.clip_low, 1 + o.clip_high)
         loss = -torch.minimum(ratio * gains[i], clipped * gains[i])
-        if anchor is not None:
+        if o.dual_clip and gains[i] < 0:
+            loss = loss.clip(max=-o.dual_clip * gains[i])
+        if o.surrogate == "cispo":
+            loss = -clipped.detach() * gains[i] * logp
+        loss = loss * factor
+        if anchor is not None and o.kl_in == "loss":
             r = (alone(anchor, record).detach() - logp).exp()
             k = {"k1": -r.log(), "k2": r.log() ** 2 / 2, "k3": r - 1 - r.log()}[o.kl]
             loss = loss + o.beta * k
         total = total + weight * loss[drawn].sum()
     return total
+
+
+def cost(anchor: Policy, record: Record, o: Objective) -> float:
+    """The KL of a completion from the reference, summed over its drawn tokens, by the sampler's own figures."""
+    with torch.no_grad():
+        there = alone(anchor, record).tolist()
+    pairs = zip(record["logprobs"], there, strict=True)
+    return math.fsum(reference.divergence(p, q, o.kl) for p, q in pairs if p is not None)
 
 
 def alone(policy: Policy, record: Record) -> torch.Tensor:
@@ -167,6 +198,14 @@ OBJECTIVES = {
     "k2": Objective(beta=0.3, kl="k2", scale="batch"),
     "dr-grpo": Objective(scale="none", aggregate="constant"),
     "dapo": Objective(aggregate="token", clip_high=0.28, mask_truncated=True),
+    "leave one out": Objective(scale="none", baseline="others"),
+    "gspo": Objective(ratio="sequence", clip_low=0.01, clip_high=0.01),
+    "dual clip": Objective(clip_low=0.01, clip_high=0.01, dual_clip=1.02),
+    "cispo": Objective(surrogate="cispo", aggregate="token", clip_low=0.01, clip_high=0.01),
+    "truncated by token": Objective(correction="truncate", correction_cap=1.01),
+    "masked by sequence": Objective(
+        correction="mask", correction_of="sequence", correction_cap=4.0
+    ),
 }
 
 
@@ -192,14 +231,60 @@ def test_the_gradient_is_that_of_the_papers_loss(
         assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-6)
         assert metrics["kl"] > 0 or o.kl == "k1"
     assert metrics["loss"] == pytest.approx(loss.item(), abs=1e-6)
-    assert 0 < metrics["clip_ratio/low_mean"] + metrics["clip_ratio/high_mean"] < 0.9
+    clipped = metrics["clip_ratio/low_mean"] + metrics["clip_ratio/high_mean"]
+    assert 0 < clipped < 0.9 or (clipped == 0 and o.correction != "none")
     assert [r["advantage"] for r in traced[4:8]] == [0, 0, 0, 0]
     assert traced[8]["advantage"] == 0
     assert metrics["completions/unjudged"] == 1
     assert metrics["frac_reward_zero_std"] == 0.2
 
 
-@pytest.mark.parametrize("name", ["paper with KL", "dapo"])
+def test_kl_in_the_reward_is_the_papers_too(
+    rollouts: list[Record], tiny: Path, tmp_path: Path
+) -> None:
+    """The completions pay for their distance from the reference before they are compared."""
+    o = Objective(beta=0.5, kl="k1", kl_in="reward")
+    made, anchor = (
+        learner(tiny, o),
+        Policy(str(nudged(tiny, tmp_path / "moved", 0.02)), CPU, Lora()),
+    )
+    made.policy.model.double()
+    made.reference = anchor.model.double()
+    loss = whole_loss(made.policy, anchor, rollouts, o)
+    made.policy.model.zero_grad()
+    loss.backward()
+    wanted = gradient(made.policy)
+    metrics, traced = made.learn(rollouts, run_of(made, tmp_path / "out"))
+    assert distance(gradient(made.policy), wanted) < 1e-6
+    assert any(r["advantage"] for r in traced[4:8]), "equal rewards, but not equally far away"
+    assert metrics["reward"] == pytest.approx(11.1 / 19)
+
+
+@pytest.mark.parametrize("name", ["truncated by token", "masked by sequence"])
+def test_over_several_updates_the_correction_stays_that_of_the_first_weights(
+    name: str, rollouts: list[Record], tiny: Path, tmp_path: Path
+) -> None:
+    o = replace(OBJECTIVES[name], minibatches=2, inner_epochs=2)
+    made = learner(nudged(tiny, tmp_path / "moved", 0.01), o)
+    with torch.no_grad():
+        before = {r["id"]: alone(made.policy, r).tolist() for r in rollouts}
+    run, held = run_of(made, tmp_path / "out"), []
+    update = run.update
+
+    def watching(batch: Any, *rest: Any, **options: Any) -> Any:
+        own = list(batch)
+        held.extend(sample for row in own for sample in row.samples)
+        return update(own, *rest, **options)
+
+    run.update = watching  # type: ignore[method-assign]
+    made.learn(rollouts, run)
+    assert run.updates == 4
+    by_ids = {tuple(r["completion_ids"]): before[r["id"]] for r in rollouts}
+    for sample in held:
+        assert sample.own_logp == pytest.approx(by_ids[tuple(sample.completion_ids)], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["paper with KL", "dapo", "gspo", "masked by sequence"])
 def test_the_gradient_does_not_depend_on_the_rows(
     name: str, rollouts: list[Record], tiny: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages.objectives import logprobs
 from stages.objectives.advantage import advantages
 from stages.objectives.logprobs import token_logprobs
-from stages.objectives.policy import kl, policy_loss, weights
+from stages.objectives.policy import importance, kl, policy_loss, weights
 
 NAN = math.nan
 
@@ -73,11 +73,15 @@ some_rewards = st.lists(
 )  # fmt: skip
 
 
-@given(some_rewards, st.sampled_from(["group", "batch", "none"]))
-def test_advantages_are_the_papers(pairs: list[tuple[float, int]], scale: str) -> None:
+@given(
+    some_rewards, st.sampled_from(["group", "batch", "none"]), st.sampled_from(["group", "others"])
+)
+def test_advantages_are_the_papers(
+    pairs: list[tuple[float, int]], scale: str, baseline: str
+) -> None:
     rewards, groups = [r for r, _ in pairs], [g for _, g in pairs]
-    found = advantages(double(rewards), torch.tensor(groups), scale=scale)  # type: ignore[arg-type]
-    wanted = reference.advantages(rewards, groups, scale)
+    found = advantages(double(rewards), torch.tensor(groups), scale=scale, baseline=baseline)  # type: ignore[arg-type]
+    wanted = reference.advantages(rewards, groups, scale, baseline)
     assert found.tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-9)
     for group in set(groups):
         total = sum(a for a, g in zip(found.tolist(), groups, strict=True) if g == group)
@@ -105,6 +109,62 @@ def test_policy_loss_by_hand() -> None:
     assert out.clipped_high.tolist() == [False, True, False, False, False]
     assert out.clipped_low.tolist() == [False, False, False, False, True]
     assert out.ratio.tolist() == pytest.approx(ratio.tolist())
+
+
+def test_leave_one_out_by_hand() -> None:
+    """Rewards 1 0 0 against the means of the other two, 0, 1/2 and 1/2."""
+    groups = torch.zeros(3, dtype=torch.long)
+    found = advantages(double([1, 0, 0]), groups, scale="none", baseline="others")
+    assert found.tolist() == pytest.approx([1, -0.5, -0.5], abs=1e-12)
+
+
+def test_a_sequence_has_one_ratio_by_hand() -> None:
+    """Ratios 2 and 1/2 have the geometric mean 1, 4 and 4 that of 4; a forced token does not count."""
+    ratio = double([2, 0.5, 4, 4, 1000]).log().requires_grad_()
+    of, drawn = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([True, True, True, True, False])
+    gain = double([3, 3, -1, -1, -1])
+    out = policy_loss(ratio, double([0] * 5), gain, low=0.2, high=0.2, sequences=of, drawn=drawn)
+    assert out.ratio.tolist() == pytest.approx([1, 1, 4, 4, 4])
+    assert out.loss.tolist() == pytest.approx([-3, -3, 4, 4, 4])
+    (out.loss * double([0.5, 0.5, 0.5, 0.5, 0])).sum().backward()  # the mean over each sequence
+    # d exp(mean of logs) = ratio / n for each of its n tokens
+    assert ratio.grad is not None
+    assert ratio.grad.tolist() == pytest.approx([-1.5, -1.5, 2, 2, 0])
+
+
+def test_dual_clip_by_hand() -> None:
+    """Ratio 5 with advantage -2 costs 10, and with the limit 3 no more than 6; a good token is untouched."""
+    logp, old, gain = double([5, 2, 5]).log(), double([0, 0, 0]), double([-2, -2, 2])
+    out = policy_loss(logp, old, gain, low=0.2, high=0.2, dual_clip=3)
+    assert out.loss.tolist() == pytest.approx([6, 4, -2.4])
+
+
+def test_cispo_keeps_the_gradient_of_clipped_tokens() -> None:
+    """Ratios 1/2, 1, 5 within 0.8 and 1.2: gradient minus the clipped ratio times the advantage."""
+    logp = double([0.5, 1, 5]).log().requires_grad_()
+    gain = double([1, -2, 3])
+    policy_loss(
+        logp, double([0] * 3), gain, low=0.2, high=0.2, surrogate="cispo"
+    ).loss.sum().backward()
+    assert logp.grad is not None
+    assert logp.grad.tolist() == pytest.approx([-0.8, 2, -3.6])
+
+
+def test_importance_by_hand() -> None:
+    """Weights 4, 1/2 and 1: cut at 2, masked outside 1/2 to 2; of the two sequences, 2 and 1."""
+    ours, theirs = double([4, 0.5, 1]).log(), double([0, 0, 0])
+    of = torch.tensor([0, 0, 1])
+
+    def found(correction: str, cap: float, sequences: torch.Tensor | None = None) -> list[float]:
+        made = importance(ours, theirs, correction=correction, cap=cap, sequences=sequences)  # type: ignore[arg-type]
+        return list(made.tolist())
+
+    assert found("truncate", 2) == pytest.approx([2, 0.5, 1])
+    assert found("mask", 2) == pytest.approx([0, 0.5, 1])
+    assert found("truncate", 3, of) == pytest.approx([2, 2, 1])
+    assert found("mask", 1.5, of) == pytest.approx([0, 0, 1])
+    out = policy_loss(ours, theirs, double([1, 1, 1]), low=9, high=9, importance=double([2, 0, 1]))
+    assert out.loss.tolist() == pytest.approx([-8, 0, -1])
 
 
 def test_on_policy_the_gradient_is_minus_the_advantage() -> None:

@@ -26,17 +26,31 @@ base() { # NAME EXAMPLES, then r1 init's options
     | r1 sft --config "$CONFIG" -m "$OUT/$name.fresh" -o "$OUT/$name" --epochs 1 --lr 3e-3 --warmup 0.05 --resume
 }
 base base 32000
-base student 20000 --hidden 96 --layers 3
-for name in base student; do
-  r1 eval --config "$CONFIG" -m "$OUT/$name" -b "$TEST" --save "$OUT/eval/$name.jsonl" --seed "$SEED"
-done
 
-"$here/r1-zero.sh"
+# What does not build on another runs beside it, on one core each: R1 here, all it is compared with in the background.
+# Its progress is in beside.log; it ends with this script, however that ends.
+export OMP_NUM_THREADS=1
+set -m
+(
+  base student 20000 --hidden 96 --layers 3
+  "$here/r1-zero.sh"
+  for name in base student; do
+    r1 eval --config "$CONFIG" -m "$OUT/$name" -b "$TEST" --save "$OUT/eval/$name.jsonl" --seed "$SEED"
+  done
+  until [ -e "$OUT/dev1" ]; do sleep 1; done
+  # The second stage again without the language reward, to see what that reward does.
+  r1 grpo --config "$CONFIG" --recipe r1 --reward accuracy --reward "format:style=$STYLE" \
+    -m "$OUT/dev1" -o "$OUT/dev2-no-language" --seed "$SEED" --resume "$PROBLEMS"
+  r1 eval --config "$CONFIG" -m "$OUT/dev2-no-language" -b "$TEST" --save "$OUT/eval/dev2-no-language.jsonl" --seed "$SEED"
+) > "$OUT/beside.log" 2>&1 &
+beside=$!
+set +m
+trap 'kill -- -$beside 2> /dev/null || true' EXIT
 COLD_MIXING=0.6 FINAL_STEPS=100 "$here/r1.sh"
-# The second stage again without the language reward, to see what that reward does.
-r1 grpo --config "$CONFIG" --recipe r1 --reward accuracy --reward "format:style=$STYLE" \
-  -m "$OUT/dev1" -o "$OUT/dev2-no-language" --seed "$SEED" --resume "$PROBLEMS"
-r1 eval --config "$CONFIG" -m "$OUT/dev2-no-language" -b "$TEST" --save "$OUT/eval/dev2-no-language.jsonl" --seed "$SEED"
+wait "$beside" || { tail -5 "$OUT/beside.log" >&2; exit 1; }
+trap - EXIT
+unset OMP_NUM_THREADS
+
 STUDENT=$OUT/student TEACHER=$OUT/r1 RL_STEPS=16 "$here/distill.sh"
 
 r1 report "$OUT"/{zero,dev2,dev2-no-language,r1,rl-only} --png "$OUT/curves.png" > /dev/null

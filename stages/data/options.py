@@ -125,7 +125,9 @@ class Engine:
         Literal["auto", "float32", "bfloat16", "float16"],
         Doc("auto is bfloat16 on a GPU, float32 elsewhere."),
     ] = "auto"
-    threads: Annotated[int, Doc("CPU threads; 0 takes all cores."), Range(0, 1024)] = 0
+    threads: Annotated[
+        int, Doc("CPU threads; 0 takes OMP_NUM_THREADS, else all cores."), Range(0, 1024)
+    ] = 0
     deterministic: Annotated[
         bool, Doc("Fixed batch shapes: the same bytes at any batch size or shard. Slower.")
     ] = False
@@ -157,24 +159,55 @@ class Objective:
             "Divide advantages by the group's or the batch's standard deviation, or not (Dr. GRPO)."
         ),
     ] = "group"
+    baseline: Annotated[
+        Literal["group", "others"],
+        Doc("Compare a reward with the mean of its group, or of the others in it (RLOO)."),
+    ] = "group"
     aggregate: Annotated[
         Literal["sequence", "token", "constant"],
         Doc(
             "Mean over completions of their token means (the paper), over all tokens (DAPO), or a constant."
         ),
     ] = "sequence"
+    ratio: Annotated[
+        Literal["token", "sequence"],
+        Doc("Probability ratio of each token, or the mean one of its completion (GSPO)."),
+    ] = "token"
+    surrogate: Annotated[
+        Literal["clip", "cispo"],
+        Doc("Clip the objective (PPO), or the ratio as a weight that has no gradient (CISPO)."),
+    ] = "clip"
     clip_low: Annotated[
         float, Doc("The ratio counts no lower than 1 minus this."), Range(above=0)
     ] = 0.2
     clip_high: Annotated[
         float, Doc("The ratio counts no higher than 1 plus this."), Range(above=0)
     ] = 0.2
+    dual_clip: Annotated[
+        float,
+        Doc("A bad token's ratio counts no higher than this, such as 3; 0: no such limit."),
+        Range(low=0),
+    ] = 0.0
+    correction: Annotated[
+        Literal["none", "truncate", "mask"],
+        Doc(
+            "Weigh by trainer over sampler probability, cut at --correction-cap or masked beyond it."
+        ),
+    ] = "none"
+    correction_of: Annotated[
+        Literal["token", "sequence"], Doc("Take that weight for each token, or for the completion.")
+    ] = "token"
+    correction_cap: Annotated[float, Doc("The largest such weight."), Range(low=1)] = 2.0
     beta: Annotated[
         float,
         Doc("Weight of the KL divergence from the reference model; 0 keeps none in memory."),
         Range(low=0),
     ] = 0.0
     kl: Annotated[Literal["k1", "k2", "k3"], Doc("Estimator of that divergence.")] = "k3"
+    kl_in: Annotated[
+        Literal["loss", "reward"],
+        Doc("Add it to the loss of each token, or take it from the completion's reward."),
+    ] = "loss"
     ref_reset: Annotated[
         int, Doc("Steps after which the policy becomes the reference; 0: never."), Range(low=0)
     ] = 0
@@ -203,6 +236,12 @@ class Lora:
     lora_targets: Annotated[
         str, Doc("Layers that get adapters: peft's names, comma-separated, or all-linear.")
     ] = "all-linear"
+
+
+def threads(asked: int = 0) -> int:
+    """CPU threads to compute with: those asked for, else OMP_NUM_THREADS, else one for each core."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return asked or (int(named) if named.isdigit() and int(named) else cores())
 
 
 def cores() -> int:

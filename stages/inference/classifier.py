@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from stages.data.errors import Unavailable
-from stages.data.options import cores
+from stages.data.options import threads
 from stages.inference.loading import loading, refuse_gaps
 from stages.inference.transformers import load_tokenizer
 
@@ -23,7 +23,7 @@ class Classifier:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "bfloat16" if device.startswith("cuda") else "float32"
-        torch.set_num_threads(cores())
+        torch.set_num_threads(threads())
         automatic: Any = AutoModelForSequenceClassification
         self.tokenizer = load_tokenizer(model)
         with loading(model):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from stages.data.errors import BadInput, R1Error, Unavailable, UsageError
-from stages.data.options import Engine, Sampling, check, cores
+from stages.data.options import Engine, Sampling, check, threads
 from stages.data.templates import Rendered
 from stages.inference.backend import Completion, Request
 from stages.inference.loading import loading, refuse_gaps
@@ -47,7 +47,7 @@ def load_model(model: str, engine: Engine) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    torch.set_num_threads(engine.threads or cores())
+    torch.set_num_threads(threads(engine.threads))
     device = engine.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

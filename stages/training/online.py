@@ -217,6 +217,8 @@ def _check(
         raise UsageError("--steps, --problems, --minibatches and --inner-epochs must be at least 1")
     if samples < 2:
         raise UsageError(f"-n {samples}: a group needs at least two completions")
+    if 0 < objective.dual_clip <= 1:
+        raise UsageError(f"--dual-clip {objective.dual_clip:g}: must be above 1, or 0 for none")
     if sampling.top_p < 1 or sampling.top_k:
         raise UsageError(
             "--top-p and --top-k cut the distribution that GRPO takes its ratio over; leave them at 1 and 0"

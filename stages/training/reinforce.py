@@ -24,7 +24,7 @@ from stages.data.text import mixing, split_thinking, target_language
 from stages.inference.complete import Plan, run_plan
 from stages.inference.transformers import TransformersBackend
 from stages.objectives.advantage import EQUAL, advantages
-from stages.objectives.policy import policy_loss, weights
+from stages.objectives.policy import importance, kl, policy_loss, weights
 from stages.rewards.habits import reflects
 from stages.rewards.scorer import Scorer
 from stages.training.policy import Policy
@@ -61,7 +61,11 @@ class Learner:
         names = {name: index for index, name in enumerate(dict.fromkeys(map(group_of, rollouts)))}
         groups = torch.tensor([names[group_of(record)] for record in rollouts])
         rewards = torch.tensor([_reward(record) for record in rollouts], dtype=torch.float64)
-        gains = advantages(rewards, groups, scale=o.scale).tolist()
+        paid, divergence = rewards, math.nan
+        if o.beta and o.kl_in == "reward":
+            costs = self._divergence(rollouts)
+            paid, divergence = rewards - o.beta * costs, costs.mean().item()
+        gains = advantages(paid, groups, scale=o.scale, baseline=o.baseline).tolist()
         judged = [
             not math.isnan(r) and not (o.mask_truncated and record["finish"] == "length")
             for r, record in zip(rewards.tolist(), rollouts, strict=True)
@@ -70,13 +74,17 @@ class Learner:
         batches = _batches(
             rollouts, gains, judged, lengths, o, self.plan.sampling.max_tokens, len(names)
         )
+        in_loss = o.beta if o.kl_in == "loss" else 0.0
+        if o.correction != "none" and len(batches) * o.inner_epochs > 1:
+            for batch in batches:
+                self._fill("own_logp", batch)  # before the first update changes the policy
         stats: dict[str, float] = {}
         updates = 0
         for epoch in range(o.inner_epochs):
             for batch in batches:
-                if o.beta and not epoch:
+                if in_loss and not epoch:
                     self._refer(batch)
-                useful = [s for s in batch if o.beta or s.advantage]
+                useful = [s for s in batch if in_loss or s.advantage]
                 figures = run.update(
                     rows(useful, self.row_tokens, self.policy.device),
                     self._loss(check=updates == 0),
@@ -88,7 +96,10 @@ class Learner:
         traced = [
             record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)
         ]
-        return self._metrics(rollouts, rewards, groups, stats, updates), traced
+        metrics = self._metrics(rollouts, rewards, groups, stats, updates)
+        if not math.isnan(divergence):
+            metrics["kl"] = divergence / max(statistics.fmean(lengths), 1)
+        return metrics, traced
 
     def _loss(self, check: bool) -> Loss:
         o = self.objective
@@ -98,15 +109,31 @@ class Learner:
                 raise R1Error("a rollout has no log-probabilities; make it with generate --tokens")
             old = torch.where(row.old_logp.isnan(), logp.detach(), row.old_logp)  # forced tokens
             drawn = ~row.old_logp.isnan()
+            before, factor = old, None
+            if o.correction != "none":
+                before = logp.detach() if row.own_logp is None else row.own_logp
+                factor = importance(
+                    before,
+                    old,
+                    correction=o.correction,
+                    cap=o.correction_cap,
+                    sequences=row.sequences if o.correction_of == "sequence" else None,
+                    drawn=drawn,
+                )
             out = policy_loss(
                 logp,
-                old,
+                before,
                 row.advantage,
                 low=o.clip_low,
                 high=o.clip_high,
                 ref_logp=row.ref_logp,
                 beta=o.beta,
                 estimator=o.kl,
+                surrogate=o.surrogate,
+                dual_clip=o.dual_clip,
+                sequences=row.sequences if o.ratio == "sequence" else None,
+                drawn=drawn,
+                importance=factor,
             )
             gap = (logp.detach() - old).abs()
             stats = {
@@ -117,6 +144,8 @@ class Learner:
                 "clipped_high": float(out.clipped_high[drawn].sum()),
                 "ratio": float(out.ratio[drawn].sum()),
             }
+            if factor is not None:
+                stats["importance"] = float(factor[drawn].sum())
             if check:
                 mean = float(gap[drawn].mean()) if bool(drawn.any()) else 0.0
                 if mean > self.gap_limit:  # NaN is for the guard of the loss
@@ -129,19 +158,36 @@ class Learner:
 
         return loss
 
-    @torch.no_grad()
     def _refer(self, batch: list[Sample]) -> None:
         """Fills in the reference model's log-probabilities."""
         trained, self.policy.model = self.policy.model, self.reference or self.policy.model
         try:
             with self.policy.reference():
-                for row in rows(batch, self.row_tokens, self.policy.device):
-                    logp, _ = self.policy.logprobs(row, self.sampling.temperature)
-                    sizes = [len(sample.completion_ids) for sample in row.samples]
-                    for sample, part in zip(row.samples, logp.split(sizes), strict=True):
-                        sample.ref_logp = part.tolist()
+                self._fill("ref_logp", batch)
         finally:
             self.policy.model = trained
+
+    @torch.no_grad()
+    def _fill(self, name: str, batch: list[Sample]) -> None:
+        """Fills in the present model's log-probabilities as `name` of each sample."""
+        for row in rows(batch, self.row_tokens, self.policy.device):
+            logp, _ = self.policy.logprobs(row, self.sampling.temperature)
+            sizes = [len(sample.completion_ids) for sample in row.samples]
+            for sample, part in zip(row.samples, logp.split(sizes), strict=True):
+                setattr(sample, name, part.tolist())
+
+    def _divergence(self, rollouts: Sequence[Record]) -> Tensor:
+        """The sum `[N]` over the drawn tokens of each completion of its KL from the reference, float64."""
+        samples = [_sample(record, 0.0, 0.0) for record in rollouts]
+        self._refer(samples)
+        found = []
+        for sample in samples:
+            old, ref = (
+                torch.tensor(x, dtype=torch.float64) for x in (sample.old_logp, sample.ref_logp)
+            )
+            drawn = ~old.isnan()
+            found.append(kl(old[drawn], ref[drawn], self.objective.kl).sum())
+        return torch.stack(found)
 
     def _metrics(
         self,
@@ -185,6 +231,9 @@ class Learner:
             "clip_ratio/low_mean": _mean(stats, "clipped_low"),
             "clip_ratio/high_mean": _mean(stats, "clipped_high"),
             "ratio": _mean(stats, "ratio"),
+            "sampling/importance_mean": _mean(stats, "importance")
+            if "importance" in stats
+            else None,
             "sampling/logp_gap_mean": _mean(stats, "gap", "checked"),
             "grad_norm": stats.get("grad_norm", 0.0) / updates,
             "learning_rate": stats.get("lr", 0.0) / updates,

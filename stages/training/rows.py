@@ -19,7 +19,8 @@ from stages.inference.ragged import Packed, Segment
 class Sample:
     """One completion to learn from. Lists have one entry for each completion token.
 
-    `weight` is the token's weight in the loss of the whole update; 0 leaves it out.
+    `weight` is the token's weight in the loss of the whole update; 0 leaves it out. `old_logp` is the sampler's,
+    `ref_logp` the reference model's, `own_logp` that of the policy before the step's first update.
     """
 
     prompt_ids: Sequence[int]
@@ -28,6 +29,7 @@ class Sample:
     advantage: float = 0.0
     old_logp: Sequence[float] = field(default_factory=list)
     ref_logp: Sequence[float] = field(default_factory=list)
+    own_logp: Sequence[float] = field(default_factory=list)
     group: str = ""
 
 
@@ -35,7 +37,8 @@ class Sample:
 class Row:
     """T tokens of several samples. `predict [n]` are the places whose next token is `targets [n]`.
 
-    `weight`, `advantage`, `old_logp`, `ref_logp` are `[n]`, the last two only where all samples have them.
+    `weight`, `advantage`, `old_logp`, `ref_logp`, `own_logp` are `[n]`, the last three only where all samples have them;
+    `sequences [n]` numbers the samples.
     """
 
     samples: list[Sample]
@@ -47,6 +50,8 @@ class Row:
     advantage: Tensor
     old_logp: Tensor | None
     ref_logp: Tensor | None
+    own_logp: Tensor | None
+    sequences: Tensor
 
 
 def rows(
@@ -100,6 +105,8 @@ def _row(samples: list[Sample], device: torch.device | str) -> Row:
         torch.tensor([s.advantage for s in samples]).repeat_interleave(lengths).to(device),
         _optional([sample.old_logp for sample in samples], device),
         _optional([sample.ref_logp for sample in samples], device),
+        _optional([sample.own_logp for sample in samples], device),
+        torch.arange(len(samples)).repeat_interleave(lengths).to(device),
     )
 
 

@@ -35,7 +35,10 @@ def fit(model: str, fitting: list[Pair], out: Path) -> None:
     """A sequence-classification checkpoint: the model, and a head under the Bradley-Terry loss."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(model)
     automatic: Any = AutoModelForSequenceClassification
     whole = automatic.from_pretrained(model, num_labels=1, dtype=torch.float32).eval()
