@@ -140,6 +140,7 @@ def test_the_reason_says_what_was_taken() -> None:
         ("\\boxed{\\$16386.17}", "16386.17", 1),
         ("#### 18", "She makes 9 * 2 = 18\n#### 18", 1),
         ("7", 7, 1),
+        ("the ratio is $1$", "$A:B=1$", 1),
         ("for a total of $\\boxed{3}$ arrangements", "\\text{(C)}", 0),
     ],
 )

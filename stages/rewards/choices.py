@@ -123,8 +123,8 @@ def _label_of(text: str) -> str | None:
     if len(text) == 1:
         return text if text.isalpha() else None
     match = LABEL.fullmatch(text)
-    if match is None or ("," in text and text.rstrip()[-1] in ")]"):  # an interval, a point
-        return None
+    if match is None or "=" in text or ("," in text and text.rstrip()[-1] in ")]"):
+        return None  # an equation, an interval, a point
     return match[1]
 
 

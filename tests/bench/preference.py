@@ -95,11 +95,12 @@ def tell(what: str, found: Iterable[tuple[float | None, float | None]]) -> None:
         else:
             kinds["tie" if better == worse else "right" if better > worse else "wrong"] += 1
     n = kinds.total() - kinds["null"]
-    share = (kinds["right"] + kinds["tie"] / 2) / n if n else math.nan
-    middle = (share + 1.92 / n) / (1 + 3.84 / n) if n else math.nan
-    half = (
-        1.96 * math.sqrt(share * (1 - share) / n + 0.96 / n**2) / (1 + 3.84 / n) if n else math.nan
-    )
+    if not n:
+        print(f"{what}: no verdict on any of {kinds.total()} pairs", flush=True)
+        return
+    share = (kinds["right"] + kinds["tie"] / 2) / n
+    middle = (share + 1.92 / n) / (1 + 3.84 / n)
+    half = 1.96 * math.sqrt(share * (1 - share) / n + 0.96 / n**2) / (1 + 3.84 / n)
     print(
         f"{what}: {share:.1%} ({middle - half:.1%} to {middle + half:.1%}) of {n} judged pairs: {kinds['right']} "
         f"right, {kinds['wrong']} wrong, {kinds['tie']} ties; {kinds['null']} pairs without a verdict",
