@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from stages.data.errors import Unavailable
-from stages.data.options import threads
-from stages.inference.loading import loading, refuse_gaps
-from stages.inference.transformers import load_tokenizer
+from stages.data.options import Engine
+from stages.inference.transformers import load_tokenizer, load_weights
 
 
 class Classifier:
     """Loads `model`. Raises Unavailable where it is not there, not whole, or has more than two classes."""
 
-    def __init__(self, model: str, device: str = "auto", dtype: str = "auto") -> None:
+    def __init__(self, model: str, engine: Engine) -> None:
         from transformers import AutoModelForSequenceClassification
 
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto":
-            dtype = "bfloat16" if device.startswith("cuda") else "float32"
-        torch.set_num_threads(threads())
-        automatic: Any = AutoModelForSequenceClassification
         self.tokenizer = load_tokenizer(model)
-        with loading(model):
-            loaded, info = automatic.from_pretrained(
-                model,
-                dtype=getattr(torch, dtype),
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-            refuse_gaps(model, info)
-        self.classes = loaded.config.num_labels
+        self.model = load_weights(AutoModelForSequenceClassification, model, engine)
+        self.classes = self.model.config.num_labels
         if self.classes > 2:
             raise Unavailable(f"{model} has {self.classes} classes; a reward model has one or two")
-        self.model = loaded.to(device).eval()
-        self.longest = getattr(loaded.config, "max_position_embeddings", None) or 1 << 30
+        self.longest = getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
         # The classification head reads the last token that is not padding, and finds it by this id.
         self.pad = self.tokenizer.pad_token_id
         if self.pad is None:

@@ -44,6 +44,15 @@ def load_tokenizer(model: str) -> Any:
 def load_model(model: str, engine: Engine) -> Any:
     """A causal language model with the ragged attention, checked against its own attention."""
     from transformers import AutoModelForCausalLM
+
+    register()
+    loaded = load_weights(AutoModelForCausalLM, model, engine)
+    _check_attention(loaded)
+    return loaded
+
+
+def load_weights(automatic: Any, model: str, engine: Engine) -> Any:
+    """`model` as transformers' class `automatic` reads it, whole, on the engine's device, for inference."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -55,8 +64,6 @@ def load_model(model: str, engine: Engine) -> Any:
     dtype = engine.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
-    register()
-    automatic: Any = AutoModelForCausalLM
     with loading(model):
         loaded, info = automatic.from_pretrained(
             model,
@@ -66,9 +73,7 @@ def load_model(model: str, engine: Engine) -> Any:
             output_loading_info=True,
         )
         refuse_gaps(model, info)
-    loaded = loaded.to(device).eval()
-    _check_attention(loaded)
-    return loaded
+    return loaded.to(device).eval()
 
 
 def _check_device(device: str) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from stages.data.errors import UsageError
+from stages.data.options import Engine
 from stages.data.record import Record, need
 from stages.data.templates import messages_of
 from stages.data.text import split_thinking
@@ -38,7 +39,7 @@ def reward_model(
     conversations = [_conversation(record, part) for record in batch]
     if not batch:
         return []
-    values = _opened(model, device, dtype).rate(conversations, size)
+    values = _opened(model, Engine(device=device, dtype=dtype)).rate(conversations, size)
     return [_verdict(value, squash) for value in values]
 
 
@@ -60,7 +61,7 @@ def _verdict(value: float | int, squash: str) -> Verdict:
 
 
 @lru_cache(maxsize=2)
-def _opened(model: str, device: str, dtype: str) -> Any:
+def _opened(model: str, engine: Engine) -> Any:
     from stages.inference.classifier import Classifier
 
-    return Classifier(model, device, dtype)
+    return Classifier(model, engine)
