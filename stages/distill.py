@@ -1,19 +1,20 @@
 """Distil a teacher into a student: sample, verify, filter, fine-tune.
 
 Reads problems. The teacher's completions are scored and filtered as `score` and `filter` do, and the
-student is fine-tuned on what is kept as `sft` does. The traces stay inside the checkpoint.
+student is fine-tuned on what is kept as `sft` does. The traces stay inside the checkpoint. With `--on-policy` the
+student samples, and learns to give its own tokens the teacher's probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint, revision
-from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Range, Sampling
+from stages.data.options import Doc, Engine, Flag, Lora, Objective, Optimizer, Range, Sampling
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 from stages.data.selection import Selection
@@ -21,7 +22,11 @@ from stages.data.selection import Selection
 EXAMPLES = (
     "r1 prompts gsm8k --split train | r1 distill -m ckpt/small --teacher ckpt/r1 -o ckpt/distilled",
     "r1 distill -m ckpt/small --teacher ckpt/r1 -o ckpt/distilled -n 4 --keep shortest problems.jsonl",
+    "r1 distill --on-policy -m ckpt/distilled --teacher ckpt/r1 -o ckpt/closer --steps 50 problems.jsonl",
 )
+
+# On tokens that the student drew, the gradient of (log r)^2 / 2 is that of the reverse KL from the teacher.
+REVERSE_KL = Objective(beta=1.0, kl="k2", aggregate="token")
 
 
 def run(
@@ -30,9 +35,16 @@ def run(
     model: Annotated[str, Doc("The student to start from."), Flag("-m", "--model")],
     teacher: Annotated[str, Doc("The model whose completions are learned.")],
     out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
+    on_policy: Annotated[
+        bool, Doc("The student samples; the reverse KL from the teacher on its tokens is learned.")
+    ] = False,
     samples: Annotated[
         int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
     ] = 4,
+    steps: Annotated[
+        int, Doc("Batches of problems, under --on-policy: one update each."), Range(low=1)
+    ] = 100,
+    problems: Annotated[int, Doc("Problems of a step, under --on-policy."), Range(low=1)] = 16,
     reward: Annotated[
         tuple[str, ...],
         Doc("NAME[:option=value…][*weight], as for score. Repeatable."),
@@ -50,7 +62,7 @@ def run(
     batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
     row_tokens: Annotated[
         int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 4096,
+    ] = 2048,
     context: Annotated[
         int,
         Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
@@ -60,6 +72,15 @@ def run(
         int, Doc("Updates between saved states; 0 saves none."), Range(low=0)
     ] = 100,
     workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
+    keep_last: Annotated[
+        int,
+        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
+        Range(low=0),
+    ] = 0,
+    track: Annotated[
+        Literal["tensorboard", "wandb", "trackio"] | None,
+        Doc("Send the metrics to a tracker as well."),
+    ] = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
     selection: Selection = Selection(keep="correct"),
@@ -75,32 +96,67 @@ def run(
     """
     from stages.training.distillation import traces
     from stages.training.imitation import imitate
+    from stages.training.online import reinforce
     from stages.training.run import digest_of, finished
 
     chosen = templates.load(template)
     taught = chosen if student_template is None else templates.load(student_template)
-    options = {
+    common = {
         "teacher": teacher,
         "teacher_revision": revision(teacher),
         "samples": samples,
         "reward": reward,
         "template": template,
         "student_template": student_template,
+        "seed": seed,
+        "optimizer": asdict(optimizer),
+        "lora": asdict(lora),
+    }
+    if on_policy:
+        whole = replace(sampling, top_p=1.0, top_k=0)
+        return reinforce(
+            records,
+            stage="distill",
+            model=model,
+            teacher=teacher,
+            out=out,
+            template=taught,
+            rewards=reward,
+            steps=steps,
+            problems=problems,
+            samples=samples,
+            rollouts=False,
+            row_tokens=row_tokens,
+            gap_limit=0.05,
+            save_every=save_every,
+            workers=workers,
+            seed=seed,
+            sampling=whole,
+            objective=REVERSE_KL,
+            optimizer=optimizer,
+            lora=lora,
+            engine=engine,
+            options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
+            keep_last=keep_last,
+            track=track,
+            resume=resume,
+            dry_run=False,
+            report=report,
+        )
+    options = {
+        **common,
         "epochs": epochs,
         "batch": batch,
         "context": context,
-        "seed": seed,
         "sampling": asdict(sampling),
         "selection": asdict(selection),
-        "optimizer": asdict(optimizer),
-        "lora": asdict(lora),
     }
     done = finished(out, "distill", resume, records, report, options=options, parent=model)
     if done is not None:
         return done
-    problems = list(records)
+    asked = list(records)
     kept = traces(
-        problems,
+        asked,
         teacher=teacher,
         out=out,
         template=chosen,
@@ -130,8 +186,10 @@ def run(
         lora=lora,
         engine=engine,
         options=options,
+        keep_last=keep_last,
+        track=track,
         resume=True,
         dry_run=False,
         report=report,
-        inputs={"problems": len(problems), "digest": digest_of(problems)},
+        inputs={"problems": len(asked), "digest": digest_of(asked)},
     )

@@ -8,6 +8,7 @@ trained on it. A recipe sets defaults; every flag wins over it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -95,6 +96,12 @@ def run(
     prefill: Annotated[
         str | None, Doc("Begin each completion with this text instead of the template's.")
     ] = None,
+    one_step_off: Annotated[
+        bool,
+        Doc(
+            "Sample the next step's completions while this one's are learned; turns on --correction."
+        ),
+    ] = False,
     steps: Annotated[int, Doc("Batches of problems to train on."), Range(low=1)] = 100,
     problems: Annotated[int, Doc("Problems of a step."), Range(low=1)] = 16,
     samples: Annotated[
@@ -103,7 +110,7 @@ def run(
     rollouts: Annotated[bool, Doc("The input is scored rollouts: train one step on them.")] = False,
     row_tokens: Annotated[
         int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 4096,
+    ] = 2048,
     gap_limit: Annotated[
         float,
         Doc("Stop where the sampler's log-probabilities differ by more on average."),
@@ -111,6 +118,15 @@ def run(
     ] = 0.05,
     save_every: Annotated[int, Doc("Steps between saved states; 0 saves none."), Range(low=0)] = 10,
     workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
+    keep_last: Annotated[
+        int,
+        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
+        Range(low=0),
+    ] = 0,
+    track: Annotated[
+        Literal["tensorboard", "wandb", "trackio"] | None,
+        Doc("Send the metrics to a tracker as well."),
+    ] = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     dry_run: Annotated[bool, Doc("Say what would be done and stop.")] = False,
     sampling: Sampling = Sampling(),
@@ -128,6 +144,8 @@ def run(
     """
     from stages.training.online import described, reinforce
 
+    if one_step_off and objective.correction == "none":
+        objective = replace(objective, correction="truncate")
     return reinforce(
         records,
         model=model,
@@ -140,6 +158,7 @@ def run(
         rollouts=rollouts,
         row_tokens=row_tokens,
         gap_limit=gap_limit,
+        one_step_off=one_step_off,
         save_every=save_every,
         workers=workers,
         seed=seed,
@@ -156,12 +175,15 @@ def run(
             steps=steps,
             problems=problems,
             samples=samples,
+            one_step_off=one_step_off,
             seed=seed,
             sampling=sampling,
             objective=objective,
             optimizer=optimizer,
             lora=lora,
         ),
+        keep_last=keep_last,
+        track=track,
         resume=resume,
         dry_run=dry_run,
         report=report,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ def run(
     batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
     row_tokens: Annotated[
         int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 4096,
+    ] = 2048,
     context: Annotated[
         int,
         Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
@@ -46,6 +46,15 @@ def run(
     save_every: Annotated[
         int, Doc("Updates between saved states; 0 saves none."), Range(low=0)
     ] = 100,
+    keep_last: Annotated[
+        int,
+        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
+        Range(low=0),
+    ] = 0,
+    track: Annotated[
+        Literal["tensorboard", "wandb", "trackio"] | None,
+        Doc("Send the metrics to a tracker as well."),
+    ] = None,
     seed: Annotated[int, Doc("Names the order of the examples.")] = 0,
     dry_run: Annotated[bool, Doc("Say what would be done and stop.")] = False,
     optimizer: Optimizer = Optimizer(),
@@ -87,6 +96,8 @@ def run(
         lora=lora,
         engine=engine,
         options=options,
+        keep_last=keep_last,
+        track=track,
         resume=resume,
         dry_run=dry_run,
         report=report,

@@ -20,6 +20,12 @@ MAY_IMPORT = {
     "sandbox": {"sandbox", *FLOOR},
     **{room: {room, "sandbox", *FLOOR} for room in MIDDLE},
     "rewards": {"rewards", "inference", "sandbox", *FLOOR},  # a judge generates
+    "inference": {
+        "inference",
+        "objectives",
+        "sandbox",
+        *FLOOR,
+    },  # a model's layers are its products
     "training": {"training", "sandbox", *MIDDLE, *FLOOR},
     "stage": {"training", "sandbox", *MIDDLE, *FLOOR},
     "r1cli": {"r1cli", *FLOOR},

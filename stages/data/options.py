@@ -164,9 +164,9 @@ class Objective:
         Doc("Compare a reward with the mean of its group, or of the others in it (RLOO)."),
     ] = "group"
     aggregate: Annotated[
-        Literal["sequence", "token", "constant"],
+        Literal["sequence", "token", "constant", "local"],
         Doc(
-            "Mean over completions of their token means (the paper), over all tokens (DAPO), or a constant."
+            "Mean over completions of their token means (the paper), over all tokens (DAPO), by a constant (Dr. GRPO), or over the tokens of each row (BNPO)."
         ),
     ] = "sequence"
     ratio: Annotated[

@@ -6,18 +6,32 @@ kinds of errors; here each ends the run before anything is computed.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stages.data.errors import R1Error, Unavailable
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 HUB = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?")  # what a name on the hub looks like
 REMEDY = "give a checkpoint directory, or a hub name this machine can reach"
+
+
+def hold_memory() -> None:
+    """Keeps memory that is freed for what is allocated next, where the C library is glibc.
+
+    It would give large blocks back to the system at once and zero them, page by page, when it gets them again:
+    a fifth of the time of training on a CPU.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from torch import Tensor
 from stages.data.errors import Unavailable
 
 ATTENTION = "r1_ragged"
+FOLDED = 1 << 24  # elements of the largest mask that is repeated for heads that share keys
 ALONE = 1024  # a longer segment attends alone, so that a bucket's mask stays small
 
 
@@ -76,10 +77,12 @@ class Packed:
             queries = queries.transpose(0, 1)  # n Hq Lq D
             keys = k.index_select(1, bucket.keys.flatten()).view(-1, n, lk, width).transpose(0, 1)
             values = v.index_select(1, bucket.keys.flatten()).view(-1, n, lk, width).transpose(0, 1)
-            if shared > 1:
+            causal = n == 1 and lq == lk and window is None
+            folded = not causal and n * shared * lq * lk <= FOLDED
+            if shared > 1 and not folded:
                 keys = keys.repeat_interleave(shared, 1)
                 values = values.repeat_interleave(shared, 1)
-            if n == 1 and lq == lk and window is None:
+            if causal:
                 out = F.scaled_dot_product_attention(
                     queries, keys, values, is_causal=True, scale=scale
                 )
@@ -87,9 +90,12 @@ class Packed:
                 # Not kept from layer to layer: the masks of long completions would fill the memory.
                 gap = bucket.at_query[:, :, None] - bucket.at_key[:, None, :]
                 seen = gap >= 0 if window is None else (gap >= 0) & (gap < window)
+                if folded:  # heads that share keys stand below each other, so that no key is copied
+                    queries = queries.reshape(n, -1, shared * lq, width)
+                    seen = seen.repeat(1, shared, 1)
                 out = F.scaled_dot_product_attention(
                     queries, keys, values, attn_mask=seen[:, None], scale=scale
-                )
+                ).reshape(n, heads, lq, width)
             flat = out.transpose(0, 1).reshape(heads, n * lq, width)
             outputs.append(flat if bucket.padded.all() else flat[:, bucket.padded])
         return torch.cat(outputs, 1).index_select(1, self._inverse)

@@ -11,7 +11,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,11 @@ from stages.data.errors import BadInput, R1Error, Unavailable, UsageError
 from stages.data.options import Engine, Sampling, check, threads
 from stages.data.templates import Rendered
 from stages.inference.backend import Completion, Request
-from stages.inference.loading import loading, refuse_gaps
+from stages.inference.fingerprint import fingerprint
+from stages.inference.loading import hold_memory, loading, refuse_gaps
 from stages.inference.ragged import ATTENTION, Capture, Packed, Segment, SlotCache, register
 from stages.inference.sampling import draw
+from stages.objectives.products import adopt, packed, weights_in_use
 
 PREFILL_TOKENS = 2048  # of prompts computed in one row
 FIXED_ROWS = 16  # rows of every decoding pass under --deterministic
@@ -47,6 +49,8 @@ def load_model(model: str, engine: Engine) -> Any:
 
     register()
     loaded = load_weights(AutoModelForCausalLM, model, engine)
+    if loaded.device.type == "cpu" and loaded.dtype == torch.float32:
+        adopt(loaded)
     _check_attention(loaded)
     return loaded
 
@@ -61,6 +65,8 @@ def load_weights(automatic: Any, model: str, engine: Engine) -> Any:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     _check_device(device)
+    if device == "cpu":
+        hold_memory()
     dtype = engine.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
@@ -169,6 +175,9 @@ class TransformersBackend:
         self.limit = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
         self.ends = _end_ids(model, tokenizer)
         self.fixed_rows = self._rows_that_agree() if engine.deterministic else 0
+        self.expected: int | None = (
+            None  # the fingerprint its weights must have, where they are trained elsewhere
+        )
 
     def close(self) -> None:
         """Drops the model."""
@@ -218,6 +227,19 @@ class TransformersBackend:
         check(sampling)
         if not all(sampling.stop):
             raise UsageError("--stop '': an empty text stops everywhere")
+        with nullcontext() if self.fixed_rows else packed(self.model, self.engine.batch_size):
+            if (
+                self.expected is not None
+                and fingerprint(weights_in_use(self.model)) != self.expected
+            ):
+                raise R1Error(
+                    "the sampler does not hold the weights that are trained: their checksums differ"
+                )
+            yield from self._generate(requests, sampling)
+
+    def _generate(
+        self, requests: Iterable[Request | None], sampling: Sampling
+    ) -> Iterator[Completion | None]:
         slots = self.engine.batch_size
         cache = SlotCache(slots, fixed_rows=self.fixed_rows)
         source = iter(requests)

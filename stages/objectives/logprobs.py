@@ -1,7 +1,8 @@
 """Token log-probabilities from hidden states, a chunk of the vocabulary's logits at a time.
 
-The logits of all tokens never exist at once: memory grows with T + chunk x V, not with T x V. The backward
-pass computes each chunk's logits again.
+The logits of all tokens never exist at once: memory grows with T + constants, not with T x V. The backward
+pass takes up the probabilities of the first chunks, as many as `KEPT_ELEMENTS` allows, and computes the
+others again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
+from stages.objectives.products import product
+
+CHUNK_ELEMENTS = 1 << 24  # logits computed at once: 64 MiB in float32
+KEPT_ELEMENTS = 1 << 26  # probabilities kept for the backward pass: 256 MiB in float32
+ROWS_ELEMENTS = 1 << 19  # logits that a processor's cache holds: 2 MiB in float32
 
 
 def token_logprobs(
@@ -22,21 +27,33 @@ def token_logprobs(
     hidden `[T, H]`, head `[V, H]`, targets `[T]` -> `[T]`, `[T]` in float32, or in float64 where `hidden` is.
     The entropy has no gradient; it is a measurement.
     """
-    found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature)
+    learns = torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad)
+    found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature, learns)
     return found
 
 
-def _chunks(count: int, vocabulary: int) -> list[slice]:
-    size = max(1, CHUNK_ELEMENTS // vocabulary)
+def _slices(count: int, vocabulary: int, elements: int) -> list[slice]:
+    size = max(1, elements // vocabulary)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _logits(hidden: Tensor, head: Tensor, temperature: float) -> Tensor:
+def _distributions(
+    hidden: Tensor, head: Tensor, targets: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities `[T, V]`, and the log-probability of each target and the entropy, `[T]` each."""
     # Outside any autocast, which would round logits to bfloat16 forwards and not backwards.
     with torch.autocast(hidden.device.type, enabled=False):
-        logits = hidden @ head.T.to(hidden.dtype)
-    logits = logits.to(_precision(hidden))
-    return logits if temperature == 1.0 else logits / temperature
+        values = product(hidden, head.to(hidden.dtype)).to(_precision(hidden))
+    if temperature != 1.0:
+        values /= temperature
+    chosen, entropy = values.new_empty(len(values)), values.new_empty(len(values))
+    size = ROWS_ELEMENTS if values.device.type == "cpu" else values.numel()
+    for part in _slices(len(values), values.shape[1], size):
+        logp = torch.log_softmax(values[part], -1)
+        chosen[part] = logp.gather(-1, targets[part, None])[:, 0]
+        probs = torch.exp(logp, out=values[part])
+        entropy[part] = -torch.bmm(probs[:, None], logp[:, :, None])[:, 0, 0]
+    return values, chosen, entropy
 
 
 def _precision(hidden: Tensor) -> torch.dtype:
@@ -46,16 +63,17 @@ def _precision(hidden: Tensor) -> torch.dtype:
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float
+        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float, learns: bool
     ) -> tuple[Tensor, Tensor]:
         logp = torch.empty(len(targets), dtype=_precision(hidden), device=hidden.device)
         entropy = torch.empty_like(logp)
-        for part in _chunks(len(targets), head.shape[0]):
-            logits = _logits(hidden[part], head, temperature)
-            norm = logits.logsumexp(-1)
-            logp[part] = logits.gather(-1, targets[part, None])[:, 0] - norm
-            probs = logits.sub(norm[:, None]).exp_()
-            entropy[part] = norm - (probs * logits).sum(-1)
+        ctx.kept = []
+        for part in _slices(len(targets), head.shape[0], CHUNK_ELEMENTS):
+            probs, logp[part], entropy[part] = _distributions(
+                hidden[part], head, targets[part], temperature
+            )
+            if learns and part.stop * head.shape[0] <= KEPT_ELEMENTS:
+                ctx.kept.append(probs)
         ctx.save_for_backward(hidden, head, targets)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(entropy)
@@ -64,17 +82,28 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: Any, grad: Tensor, _: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None]:
+    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         hidden, head, targets = ctx.saved_tensors
         need_hidden, need_head = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         grad_head = torch.zeros_like(head, dtype=_precision(hidden)) if need_head else None
-        for part in _chunks(len(targets), head.shape[0]):
-            slope = torch.softmax(_logits(hidden[part], head, ctx.temperature), -1).neg_()
-            slope.scatter_add_(-1, targets[part, None], torch.ones_like(slope[:, :1]))
-            slope.mul_(grad[part, None] / ctx.temperature)
+        kept, ctx.kept = ctx.kept[::-1], []
+        scale = (grad / ctx.temperature)[:, None]
+        for part in _slices(len(targets), head.shape[0], CHUNK_ELEMENTS):
+            if kept:
+                slope = kept.pop()
+            else:
+                slope, _, _ = _distributions(hidden[part], head, targets[part], ctx.temperature)
+            slope.mul_(-scale[part])
+            slope.scatter_add_(-1, targets[part, None], scale[part])
             if grad_hidden is not None:
-                grad_hidden[part] = (slope.to(head.dtype) @ head).to(hidden.dtype)
+                grad_hidden[part] = product(slope.to(head.dtype), head.T).to(hidden.dtype)
             if grad_head is not None:
                 grad_head.addmm_(slope.T, hidden[part].to(slope.dtype))
-        return grad_hidden, None if grad_head is None else grad_head.to(head.dtype), None, None
+        return (
+            grad_hidden,
+            None if grad_head is None else grad_head.to(head.dtype),
+            None,
+            None,
+            None,
+        )

@@ -22,6 +22,7 @@ from stages.training.examples import example, lessons
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows
 from stages.training.run import Clock, Run, finished
+from stages.training.track import Kind
 
 
 def imitate(
@@ -45,6 +46,8 @@ def imitate(
     dry_run: bool,
     report: Report,
     inputs: Mapping[str, Any] | None = None,
+    keep_last: int = 0,
+    track: Kind | None = None,
 ) -> Checkpoint:
     """Trains on all of `records` for `epochs` and publishes the checkpoint `out`.
 
@@ -80,6 +83,13 @@ def imitate(
         identity={**options, "records": taught, "parent": revision(model)},
         resume=resume,
         report=report,
+        about={
+            "stage": stage,
+            "options": options,
+            "inputs": {"records": len(samples), "digest": given, **(inputs or {})},
+        },
+        keep_last=keep_last,
+        track=track,
     )
     report.start(updates, "updates")
     report.advance(run.step)
@@ -105,11 +115,7 @@ def imitate(
         )
         if save_every and run.step % save_every == 0 and run.step < updates:
             run.save()
-    made = run.publish(
-        stage=stage,
-        options=options,
-        inputs={"records": len(samples), "digest": given, **(inputs or {})},
-    )
+    made = run.publish()
     report.summary(
         f"{updates} updates on {len(samples)} examples, loss {run.last['loss']:.4f} -> {out}"
     )

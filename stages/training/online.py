@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from stages.data.record import Record, group_of, need, place_of, reward_of, said
 from stages.data.report import Report
 from stages.data.templates import Template
 from stages.inference.complete import Plan
-from stages.inference.transformers import TransformersBackend, load_tokenizer
+from stages.inference.transformers import TransformersBackend, load_model, load_tokenizer
 from stages.rewards.scorer import Scorer
+from stages.training.ahead import Ahead, Batch
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Clock, Run, digest_of, finished
+from stages.training.track import Kind
 
 OFF_POLICY = float("inf")
 SCORE = "pipe the rollouts through r1 score"
@@ -53,16 +56,22 @@ def reinforce(
     resume: bool,
     dry_run: bool,
     report: Report,
+    one_step_off: bool = False,
+    keep_last: int = 0,
+    track: Kind | None = None,
+    stage: str = "grpo",
+    teacher: str = "",
 ) -> Checkpoint:
     """Trains for `steps` steps on the problems in `records`, or one step on the rollouts they are.
 
-    Raises BadInput for a problem that leaves no room for an answer, before anything is sampled;
+    With `one_step_off` the next step's completions are sampled while this step's are learned. With a `teacher` it is
+    the reference, and nothing but the divergence from it is learned. Raises BadInput for a problem that leaves no room for an answer, before anything is sampled;
     R1Error where a guard of `Learner` or `Run` finds something wrong.
     """
-    done = finished(out, "grpo", resume, records, report, options=options, parent=model)
+    done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
-    _check(steps, problems, samples, sampling, objective, lora)
+    _check(steps, problems, samples, sampling, objective, lora, teacher)
     items = list(records)
     if not items:
         raise BadInput("no records to train on", place="stdin", remedy="give problems, or rollouts")
@@ -81,7 +90,8 @@ def reinforce(
     )
     if dry_run:
         report.note(f"options: {json.dumps(dict(options), default=str)}")
-        raise DryRun(policy.needs(row_tokens, models=2 if objective.beta and not lora.lora else 1))
+        own = lora.lora and not teacher  # then the model without its adapters is the reference
+        raise DryRun(policy.needs(row_tokens, models=2 if objective.beta and not own else 1))
     plan = Plan(
         model,
         revision(model),
@@ -93,7 +103,11 @@ def reinforce(
         tokens=True,
     )
     # Before `run`, which puts a resumed run's weights into the policy: the reference is the parent.
-    reference = copy.deepcopy(policy.model).eval() if objective.beta and not lora.lora else None
+    reference: Any = None
+    if teacher:
+        reference = _teacher(teacher, tokenizer, engine)
+    elif objective.beta and not lora.lora:
+        reference = copy.deepcopy(policy.model).eval()
     run = Run(
         out,
         policy,
@@ -103,8 +117,19 @@ def reinforce(
         identity={**options, "records": digest_of(items), "parent": plan.revision},
         resume=resume,
         report=report,
+        about={
+            "stage": stage,
+            "options": options,
+            "inputs": {"records": len(items), "digest": digest_of(items)},
+        },
+        keep_last=keep_last,
+        track=track,
     )
-    with Scorer(list(rewards), workers=workers) as scorer:
+    on_policy = not one_step_off and (not rollouts or _same_model(items, plan.revision))
+    if one_step_off:
+        backend = TransformersBackend(copy.deepcopy(policy.plain), tokenizer, engine)
+    with ExitStack() as scope:
+        scorer = scope.enter_context(Scorer(list(rewards), workers=workers))
         learner = Learner(
             policy,
             backend,
@@ -113,8 +138,9 @@ def reinforce(
             sampling,
             plan,
             row_tokens,
-            gap_limit if not rollouts or _same_model(items, plan.revision) else OFF_POLICY,
+            gap_limit if on_policy else OFF_POLICY,
             reference,
+            rewarded=not teacher,
         )
         if run.step and reference is not None and objective.ref_reset:
             run.load_reference(reference)
@@ -122,12 +148,19 @@ def reinforce(
         report.advance(run.step)
         clock = Clock()
         order = _from(problem_order(len(items), seed), run.extra.get("consumed", 0))
+
+        def sample(step: int) -> Batch:
+            return _sampled(learner, items, order, problems, run, step)
+
+        ahead = scope.enter_context(Ahead(sample, learner, run, steps)) if one_step_off else None
         while run.step < steps:
             run.step += 1
             if rollouts:
                 batch, extra = items, dict[str, Any]()
             else:
-                batch, extra = _sampled(learner, items, order, problems, run)
+                if ahead is None:
+                    learner.sync()
+                batch, extra = sample(run.step) if ahead is None else ahead.batch(run.step)
                 prompts = {group_of(record): len(record["prompt_ids"]) for record in batch}
                 made = sum(len(record["completion_ids"]) for record in batch)
                 run.count_work(made + sum(prompts.values()), 2)
@@ -155,10 +188,10 @@ def reinforce(
                 "grad_norm",
             )
             if save_every and run.step % save_every == 0 and run.step < steps:
+                if ahead is not None:
+                    ahead.hold()
                 run.save()
-    published = run.publish(
-        stage="grpo", options=options, inputs={"records": len(items), "digest": digest_of(items)}
-    )
+    published = run.publish()
     last = run.last["reward"]
     if run.last["frac_reward_zero_std"] == 1:
         report.note("in the last step no problem had rewards that differ: it taught nothing")
@@ -168,9 +201,24 @@ def reinforce(
     return published
 
 
+def _teacher(name: str, tokenizer: Any, engine: Engine) -> Any:
+    """The teacher's model. Raises UsageError where its tokens are not the student's."""
+    if load_tokenizer(name).get_vocab() != tokenizer.get_vocab():
+        raise UsageError(
+            f"--teacher {name} has other tokens than the student, and on-policy distillation compares "
+            "token by token; leave out --on-policy"
+        )
+    return load_model(name, replace(engine, dtype="float32"))
+
+
 def _sampled(
-    learner: Learner, items: Sequence[Record], order: Iterator[int], problems: int, run: Run
-) -> tuple[list[Record], dict[str, Any]]:
+    learner: Learner,
+    items: Sequence[Record],
+    order: Iterator[int],
+    problems: int,
+    run: Run,
+    step: int,
+) -> Batch:
     """One step's scored completions; with dynamic sampling, of groups that have something to teach."""
     rounds = learner.objective.dynamic_sampling
     kept: list[Record] = []
@@ -181,12 +229,12 @@ def _sampled(
         run.extra["consumed"] = run.extra.get("consumed", 0) + missing
         # A small set of problems may come round twice in one step: the turn keeps their groups apart.
         named = [
-            record.adding(id=f"{record['id']}@{run.step}.{turn}.{i}")
+            record.adding(id=f"{record['id']}@{step}.{turn}.{i}")
             if sum(r is record for r in chosen) > 1 or turn
             else record
             for i, record in enumerate(chosen)
         ]
-        made = learner.collect(named, run.step)
+        made = learner.collect(named, step)
         if not rounds:
             return made, {}
         groups: dict[str, list[Record]] = {}
@@ -211,11 +259,17 @@ def _from(order: Iterator[int], start: int) -> Iterator[int]:
 
 
 def _check(
-    steps: int, problems: int, samples: int, sampling: Sampling, objective: Objective, lora: Lora
+    steps: int,
+    problems: int,
+    samples: int,
+    sampling: Sampling,
+    objective: Objective,
+    lora: Lora,
+    teacher: str,
 ) -> None:
     if steps < 1 or problems < 1 or objective.minibatches < 1 or objective.inner_epochs < 1:
         raise UsageError("--steps, --problems, --minibatches and --inner-epochs must be at least 1")
-    if samples < 2:
+    if samples < 2 and not teacher:
         raise UsageError(f"-n {samples}: a group needs at least two completions")
     if 0 < objective.dual_clip <= 1:
         raise UsageError(f"--dual-clip {objective.dual_clip:g}: must be above 1, or 0 for none")

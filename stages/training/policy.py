@@ -37,7 +37,7 @@ class Policy:
     @property
     def plain(self) -> Any:
         """The transformers model itself, without the adapters' wrapping (but with the adapters)."""
-        return self.model.get_base_model() if self.lora else self.model
+        return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
 
     def parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         """The trainable weights, by name."""

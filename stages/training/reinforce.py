@@ -22,13 +22,14 @@ from stages.data.options import Objective, Sampling
 from stages.data.record import Record, group_of, need, place_of, seed_of
 from stages.data.text import mixing, split_thinking, target_language
 from stages.inference.complete import Plan, run_plan
+from stages.inference.fingerprint import fingerprint
 from stages.inference.transformers import TransformersBackend
 from stages.objectives.advantage import EQUAL, advantages
 from stages.objectives.policy import importance, kl, policy_loss, weights
 from stages.rewards.habits import reflects
 from stages.rewards.scorer import Scorer
 from stages.training.policy import Policy
-from stages.training.rows import Row, Sample, rows
+from stages.training.rows import Row, Sample, packs, rows
 from stages.training.run import Loss, Run
 
 
@@ -45,6 +46,19 @@ class Learner:
     row_tokens: int
     gap_limit: float
     reference: Any = None  # a frozen copy of the model, where KL needs one
+    rewarded: bool = True  # False: nothing but the divergence from the reference is learned
+    largest_gap: float = 0.0  # of the step, between the sampler's log-probability and the policy's
+
+    @torch.no_grad()
+    def sync(self) -> None:
+        """Gives the sampler the policy's weights, where it has its own; it refuses to sample with any others."""
+        trained = self.policy.plain
+        if self.backend.model is not trained:
+            for copy, weight in zip(
+                self.backend.model.parameters(), trained.parameters(), strict=True
+            ):
+                copy.copy_(weight)
+        self.backend.expected = fingerprint(trained.parameters())
 
     def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
         """Scored completions of `problems`, a group after the other."""
@@ -66,20 +80,21 @@ class Learner:
             costs = self._divergence(rollouts)
             paid, divergence = rewards - o.beta * costs, costs.mean().item()
         gains = advantages(paid, groups, scale=o.scale, baseline=o.baseline).tolist()
+        if not self.rewarded:
+            gains = [0.0] * len(gains)
         judged = [
-            not math.isnan(r) and not (o.mask_truncated and record["finish"] == "length")
+            not (self.rewarded and math.isnan(r))
+            and not (o.mask_truncated and record["finish"] == "length")
             for r, record in zip(rewards.tolist(), rollouts, strict=True)
         ]
         lengths = [sum(p is not None for p in record["logprobs"]) for record in rollouts]
-        batches = _batches(
-            rollouts, gains, judged, lengths, o, self.plan.sampling.max_tokens, len(names)
-        )
+        batches = self._batches(rollouts, gains, judged)
         in_loss = o.beta if o.kl_in == "loss" else 0.0
         if o.correction != "none" and len(batches) * o.inner_epochs > 1:
             for batch in batches:
                 self._fill("own_logp", batch)  # before the first update changes the policy
         stats: dict[str, float] = {}
-        updates = 0
+        updates, self.largest_gap = 0, 0.0
         for epoch in range(o.inner_epochs):
             for batch in batches:
                 if in_loss and not epoch:
@@ -100,6 +115,34 @@ class Learner:
         if not math.isnan(divergence):
             metrics["kl"] = divergence / max(statistics.fmean(lengths), 1)
         return metrics, traced
+
+    def _batches(
+        self, rollouts: Sequence[Record], gains: Sequence[float], judged: Sequence[bool]
+    ) -> list[list[Sample]]:
+        """The samples of each update, with the weights that make it a mean over its own completions."""
+        o = self.objective
+        order = list(dict.fromkeys(map(group_of, rollouts)))
+        count = min(o.minibatches, len(order))
+        part = {name: index * count // len(order) for index, name in enumerate(order)}
+        batches: list[list[Sample]] = [[] for _ in range(count)]
+        for record, gain, known in zip(rollouts, gains, judged, strict=True):
+            if known:
+                batches[part[group_of(record)]].append(_sample(record, gain))
+        for batch in batches:
+            local = o.aggregate == "local"
+            pieces = list(packs(batch, self.row_tokens)) if local else [batch]
+            for piece in pieces:
+                lengths = [_drawn(sample) for sample in piece]
+                each = weights(
+                    torch.tensor(lengths, dtype=torch.float32),
+                    aggregate="token" if o.aggregate == "local" else o.aggregate,
+                    completions=len(piece),
+                    tokens=sum(lengths),
+                    constant=self.plan.sampling.max_tokens,
+                )
+                for sample, weight in zip(piece, (each / len(pieces)).tolist(), strict=True):
+                    sample.weight = [0.0 if math.isnan(p) else weight for p in sample.old_logp]
+        return batches
 
     def _loss(self, check: bool) -> Loss:
         o = self.objective
@@ -153,6 +196,8 @@ class Learner:
                         f"the sampler's log-probabilities are off the policy's by {mean:.3g} on average "
                         f"(limit {self.gap_limit:g}): it did not sample from the weights that are trained"
                     )
+                most = float(gap[drawn].max()) if bool(drawn.any()) else 0.0
+                self.largest_gap = max(self.largest_gap, most)
                 stats |= {"gap": float(gap[drawn].sum()), "checked": stats["tokens"]}
             return (row.weight * out.loss).sum(), stats
 
@@ -160,10 +205,13 @@ class Learner:
 
     def _refer(self, batch: list[Sample]) -> None:
         """Fills in the reference model's log-probabilities."""
-        trained, self.policy.model = self.policy.model, self.reference or self.policy.model
-        try:
+        if self.reference is None:
             with self.policy.reference():
                 self._fill("ref_logp", batch)
+            return
+        trained, self.policy.model = self.policy.model, self.reference
+        try:
+            self._fill("ref_logp", batch)
         finally:
             self.policy.model = trained
 
@@ -178,7 +226,7 @@ class Learner:
 
     def _divergence(self, rollouts: Sequence[Record]) -> Tensor:
         """The sum `[N]` over the drawn tokens of each completion of its KL from the reference, float64."""
-        samples = [_sample(record, 0.0, 0.0) for record in rollouts]
+        samples = [_sample(record, 0.0) for record in rollouts]
         self._refer(samples)
         found = []
         for sample in samples:
@@ -235,6 +283,7 @@ class Learner:
             if "importance" in stats
             else None,
             "sampling/logp_gap_mean": _mean(stats, "gap", "checked"),
+            "sampling/logp_gap_max": self.largest_gap if stats.get("checked") else None,
             "grad_norm": stats.get("grad_norm", 0.0) / updates,
             "learning_rate": stats.get("lr", 0.0) / updates,
             "num_tokens": sum(lengths),
@@ -263,36 +312,12 @@ def _mixing(record: Record) -> float | None:
     return mixing(text, lang) if text and lang else None
 
 
-def _batches(
-    rollouts: Sequence[Record],
-    gains: Sequence[float],
-    judged: Sequence[bool],
-    lengths: Sequence[int],
-    o: Objective,
-    constant: int,
-    groups: int,
-) -> list[list[Sample]]:
-    """The samples of each update, with the weights that make it a mean over its own completions."""
-    order = list(dict.fromkeys(map(group_of, rollouts)))
-    count = min(o.minibatches, groups)
-    part = {name: index * count // groups for index, name in enumerate(order)}
-    batches: list[list[Sample]] = [[] for _ in range(count)]
-    for index, batch in enumerate(batches):
-        chosen = [i for i, r in enumerate(rollouts) if part[group_of(r)] == index]
-        learned = [i for i in chosen if judged[i]]
-        each = weights(
-            torch.tensor([float(lengths[i]) for i in learned]),
-            aggregate=o.aggregate,
-            completions=len(learned),
-            tokens=sum(lengths[i] for i in learned),
-            constant=constant,
-        )
-        for i, weight in zip(learned, each.tolist(), strict=True):
-            batch.append(_sample(rollouts[i], gains[i], weight))
-    return batches
+def _drawn(sample: Sample) -> int:
+    """How many of its tokens were drawn, not forced."""
+    return sum(not math.isnan(p) for p in sample.old_logp)
 
 
-def _sample(record: Record, gain: float, weight: float) -> Sample:
+def _sample(record: Record, gain: float) -> Sample:
     remedy = "make rollouts with `r1 generate --tokens`"
     prompt_ids = need(record, "prompt_ids", list, remedy)
     completion_ids = need(record, "completion_ids", list, remedy)
@@ -306,7 +331,7 @@ def _sample(record: Record, gain: float, weight: float) -> Sample:
     return Sample(
         prompt_ids,
         completion_ids,
-        [0.0 if p is None else weight for p in logprobs],
+        [0.0] * len(completion_ids),
         gain,
         [math.nan if p is None else p for p in logprobs],
         group=group_of(record),

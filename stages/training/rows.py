@@ -61,19 +61,24 @@ def rows(
 
     Consecutive samples with the same `group` and prompt share the prompt's tokens.
     """
+    return (_row(held, device) for held in packs(samples, limit))
+
+
+def packs(samples: Iterable[Sample], limit: int) -> Iterator[list[Sample]]:
+    """The samples of each row that `rows` makes."""
     held: list[Sample] = []
     used = 0
     for sample in samples:
         shared = bool(held) and _same_prompt(held[-1], sample)
         need = len(sample.completion_ids) + (0 if shared else len(sample.prompt_ids))
         if held and used + need > limit:
-            yield _row(held, device)
+            yield held
             held, used = [], 0
             need = len(sample.completion_ids) + len(sample.prompt_ids)
         held.append(sample)
         used += need
     if held:
-        yield _row(held, device)
+        yield held
 
 
 def _same_prompt(one: Sample, other: Sample) -> bool:

@@ -11,9 +11,11 @@ import json
 import math
 import os
 import shutil
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ from stages.data.report import Report
 from stages.inference.loading import check_files
 from stages.training.policy import Policy
 from stages.training.rows import Row
+from stages.training.track import Kind, Tracker
 
 Loss = Callable[[Row, Tensor, Tensor], tuple[Tensor, dict[str, float]]]
 
@@ -47,14 +50,19 @@ class Run:
         identity: Mapping[str, Any],
         resume: bool,
         report: Report,
+        about: Mapping[str, Any] = MappingProxyType({}),
+        keep_last: int = 0,
+        track: Kind | None = None,
     ) -> None:
         """`identity` is what the run depends on; state made under another one is refused.
 
-        Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
+        `about` has `stage`, `options` and `inputs` for `r1.json`. The last `keep_last` saved states and the best one
+        stay as checkpoints. Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
         """
         checkpoint.refuse_unfinished(out, resume=resume)
         self.out, self.policy, self.tokenizer, self.report = out, policy, tokenizer, report
         self.options, self.updates_planned = optimizer, max(updates, 1)
+        self.about, self.keep_last = about, keep_last
         self.identity = digest(identity, code_version())
         self.work = checkpoint.partial_of(out)
         self.step = self.updates = 0
@@ -78,6 +86,8 @@ class Run:
             hold(self._lock, str(self.work))
             self._restore()
             jsonl.write(self.metrics_path, self._kept_metrics())
+            key = digest(self.identity, str(out.resolve()))[:16]
+            self.tracker = Tracker(track, self.work, out.name, key) if track else None
         except OSError as error:
             raise StreamError(f"cannot write {self.work}: {error.strerror or error}") from error
 
@@ -110,13 +120,15 @@ class Run:
         """
         self.optimizer.zero_grad(set_to_none=True)
         total: dict[str, float] = {"loss": 0.0}
+        used: list[Row] = []
         for row in batch:
+            used.append(row)
             self.count_work(len(row.ids), 6)
             logp, entropy = self.policy.logprobs(row, temperature)
             part, stats = loss(row, logp, entropy)
             value = float(part.detach())
             if not math.isfinite(value):
-                self._offender(row)
+                self._offend(row)
                 raise R1Error(
                     f"step {self.step}: the loss is {value}; its samples are in {self.work}/offending.jsonl"
                 )
@@ -127,7 +139,11 @@ class Run:
         limit = self.options.clip if self.options.clip > 0 else math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(weights, limit))
         if not math.isfinite(norm):
-            raise R1Error(f"step {self.step}: the gradient's norm is {norm}; no weight was changed")
+            self._offend(*used)
+            raise R1Error(
+                f"step {self.step}: the gradient's norm is {norm} and no weight was changed; "
+                f"its samples are in {self.work}/offending.jsonl"
+            )
         rate = self.rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -141,7 +157,7 @@ class Run:
         size = sum(p.numel() for p in self.policy.model.parameters())
         self.extra["flos"] = self.extra.get("flos", 0) + per_weight * size * tokens
 
-    def _offender(self, row: Row) -> None:
+    def _offend(self, *rows: Row) -> None:
         def finite(value: Any) -> Any:
             if isinstance(value, list):
                 return [finite(each) for each in value]
@@ -149,6 +165,7 @@ class Run:
 
         samples = (
             {name: finite(value) for name, value in dataclasses.asdict(sample).items()}
+            for row in rows
             for sample in row.samples
         )
         jsonl.write(self.work / "offending.jsonl", samples)
@@ -162,6 +179,10 @@ class Run:
                 stream.write(jsonl.encode(self.last))
         except OSError as error:
             raise StreamError(f"cannot write {self.metrics_path}: {error.strerror}") from error
+        if self.tracker is not None:
+            self.tracker.log(self.step, self.last)
+        good = self.last["reward"] if "reward" in self.last else -self.last["loss"]
+        self.extra.setdefault("goodness", []).append(good)
         self.report.advance(
             **{
                 name.rpartition("/")[2] if name.count("/") < 2 else name: self.last[name]
@@ -189,6 +210,7 @@ class Run:
         """State to resume from: trained weights, optimiser, position. The one before it is deleted."""
         from safetensors.torch import save_file
 
+        self._keep()
         states = self.work / "state"
         states.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
@@ -212,6 +234,26 @@ class Run:
                 shutil.rmtree(old)
         for outdated in self._references()[:-1]:
             outdated.unlink()
+
+    def _keep(self) -> None:
+        """The weights as a checkpoint among the last `keep_last`, and as the best where none was better.
+
+        Better is a higher mean reward over the steps since the state before, or, without rewards, a lower loss.
+        """
+        known = [value for value in self.extra.pop("goodness", []) if value is not None]
+        if not self.keep_last:
+            return
+        target = self.work / "steps" / f"step_{self.step:06d}"
+        with checkpoint.appearing(target) as directory:
+            self._write(directory)
+        kept = sorted(target.parent.glob("step_*"))
+        for old in [*kept[: -self.keep_last], *kept[kept.index(target) + 1 :]]:
+            shutil.rmtree(old)
+        good = statistics.fmean(known) if known else None
+        if good is not None and good > self.extra.get("best", -math.inf):
+            self.extra["best"] = good
+            with checkpoint.appearing(self.work / "best") as directory:
+                shutil.copytree(target, directory, copy_function=os.link, dirs_exist_ok=True)
 
     def save_reference(self, reference: Any) -> None:
         """Keeps the weights of a reference model that is no longer the parent."""
@@ -266,12 +308,11 @@ class Run:
         self.extra, self.last = position["extra"], position["last"]
         self.report.note(f"resumed after step {self.step}")
 
-    def publish(
-        self, *, stage: str, options: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Checkpoint:
+    def publish(self) -> Checkpoint:
         """The checkpoint, with metrics, rollouts and traces beside the weights."""
+        if self.tracker is not None:
+            self.tracker.close()
         with checkpoint.appearing(self.out) as directory:
-            self.policy.save(directory, self.tokenizer)
             for made in self.work.iterdir():
                 if made.is_dir() and made.name != "state":
                     shutil.copytree(
@@ -282,17 +323,17 @@ class Run:
                     )
                 elif made.suffix == ".jsonl":
                     os.link(made, directory / made.name)
-            manifest = checkpoint.write_manifest(
-                directory,
-                stage=stage,
-                options=options,
-                parent=self.policy.name,
-                inputs=inputs,
-                metrics=self.last,
-            )
+            manifest = self._write(directory)
         self._lock.close()
         shutil.rmtree(self.work)
         return Checkpoint(self.out, manifest)
+
+    def _write(self, directory: Path) -> dict[str, Any]:
+        """The present weights as a checkpoint in `directory`; returns its manifest."""
+        self.policy.save(directory, self.tokenizer)
+        return checkpoint.write_manifest(
+            directory, **self.about, parent=self.policy.name, metrics=self.last
+        )
 
 
 def digest_of(records: Iterable[Mapping[str, Any]]) -> str:
