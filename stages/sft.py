@@ -37,7 +37,7 @@ def run(
     batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
     row_tokens: Annotated[
         int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 2048,
+    ] = 1024,
     context: Annotated[
         int,
         Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),

@@ -14,6 +14,14 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 PROBES = TESTS / "probes"
 
+REWARD = '''"""Share of letters of the first half of the alphabet: noisy, cheap, and never all equal."""
+
+
+def early(record):
+    text = record["completion"]
+    return sum(c.lower() < "n" for c in text) / max(len(text), 1)
+'''
+
 R1 = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -78,3 +86,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from models import fresh
 
     return fresh(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="session")
+def reward(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The spec of a reward that differs inside any group."""
+    path = tmp_path_factory.mktemp("reward") / "early.py"
+    path.write_text(REWARD)
+    return f"{path}:early"

@@ -64,7 +64,7 @@ def token_weights(lengths: Sequence[int], aggregate: str, constant: int) -> list
     """How much a token of each completion counts in the loss of the whole batch."""
     if aggregate == "sequence":  # 1/N sum_i 1/|o_i| sum_t
         return [1 / len(lengths) / n for n in lengths]
-    if aggregate == "token":  # 1/sum_i |o_i| sum_i sum_t
+    if aggregate in ("token", "local"):  # 1/sum_i |o_i| sum_i sum_t
         return [1 / sum(lengths)] * len(lengths)
     return [1 / len(lengths) / constant] * len(lengths)
 

@@ -198,6 +198,7 @@ OBJECTIVES = {
     "k2": Objective(beta=0.3, kl="k2", scale="batch"),
     "dr-grpo": Objective(scale="none", aggregate="constant"),
     "dapo": Objective(aggregate="token", clip_high=0.28, mask_truncated=True),
+    "rows": Objective(aggregate="local"),
     "leave one out": Objective(scale="none", baseline="others"),
     "gspo": Objective(ratio="sequence", clip_low=0.01, clip_high=0.01),
     "dual clip": Objective(clip_low=0.01, clip_high=0.01, dual_clip=1.02),

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -22,7 +23,7 @@ from safetensors.torch import load_file
 from stages import distill, generate, grpo, score, sft
 from stages.data import jsonl
 from stages.data.criteria import Selection
-from stages.data.errors import BadInput, DryRun, R1Error, UsageError
+from stages.data.errors import BadInput, DryRun, R1Error, Unavailable, UsageError
 from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling
 from stages.data.record import Record
 from stages.data.report import Silent
@@ -32,13 +33,6 @@ FAST = Optimizer(lr=3e-3, schedule="cosine", warmup=0.1)
 STEADY = Optimizer(lr=1e-3, schedule="constant", warmup=0.0, beta2=0.999)
 SHORT = Sampling(max_tokens=12)
 TIMES = ("step_time", "time/generate", "time/learn")
-REWARD = '''"""Share of letters of the first half of the alphabet: noisy, cheap, and never all equal."""
-
-
-def early(record):
-    text = record["completion"]
-    return sum(c.lower() < "n" for c in text) / max(len(text), 1)
-'''
 
 
 def sums(count: int) -> list[Record]:
@@ -53,13 +47,6 @@ def sums(count: int) -> list[Record]:
 
 def problems(count: int) -> list[Record]:
     return [Record({k: v for k, v in r.items() if k != "completion"}) for r in sums(count)]
-
-
-@pytest.fixture(scope="module")
-def reward(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("reward") / "early.py"
-    path.write_text(REWARD)
-    return f"{path}:early"
 
 
 def taught(model: Path, out: Path, records: Iterable[Record] | None = None, **options: Any) -> Any:
@@ -333,6 +320,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "records": problems(3),
     },
     "adapters": {"objective": Objective(beta=0.2), "lora": Lora(lora=2)},
+    "one step off": {"one_step_off": True, "objective": Objective(minibatches=2)},
 }
 
 
@@ -352,6 +340,67 @@ def test_interrupted_grpo_resumes_to_the_same_bits(
             )
     reinforced(tiny, tmp_path / "stopped", reward, **options, resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_one_step_off_samples_with_the_weights_of_the_step_before(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    """Its first two steps are sampled by the parent, so the second's completions are those of a run that learns nothing."""
+    options = {"steps": 2, "one_step_off": True}
+    reinforced(tiny, tmp_path / "learns", reward, **options)
+    still = replace(STEADY, lr=1e-30)
+    reinforced(tiny, tmp_path / "still", reward, **options, optimizer=still)
+    on_policy = tmp_path / "on"
+    reinforced(tiny, on_policy, reward, steps=2)
+
+    def said(out: Path) -> list[list[float]]:
+        with jsonl.open_input(out / "rollouts" / "step_000002.jsonl") as stream:
+            return [r["logprobs"] for r in jsonl.read_lines(stream, "")]
+
+    assert said(tmp_path / "learns") == said(tmp_path / "still") != said(on_policy)
+    gaps = [m["sampling/logp_gap_mean"] for m in metrics(tmp_path / "learns")]
+    assert gaps[0] < 1e-5 < gaps[1]
+    assert metrics(tmp_path / "learns")[1]["sampling/importance_mean"] != 1
+
+
+def test_the_last_states_and_the_best_stay_as_checkpoints(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    options = {"steps": 7, "save_every": 2, "keep_last": 2}
+    reinforced(tiny, tmp_path / "whole", reward, **options)
+    with pytest.raises(Stopped):
+        reinforced(tiny, tmp_path / "out", reward, **options, report=StopAt(5))
+    reinforced(tiny, tmp_path / "out", reward, **options, resume=True)
+    rewards = [m["reward"] for m in metrics(tmp_path / "out")]
+    means = {step: sum(rewards[step - 2 : step]) / 2 for step in (2, 4, 6)}
+    for out in (tmp_path / "out", tmp_path / "whole"):
+        assert [p.name for p in sorted((out / "steps").iterdir())] == ["step_000004", "step_000006"]
+        best = json.loads((out / "best" / "r1.json").read_text())["metrics"]["step"]
+        assert best == max(means, key=lambda step: means[step])
+    for name in ("steps/step_000004", "steps/step_000006", "best"):
+        one, other = weights(tmp_path / "whole" / name), weights(tmp_path / "out" / name)
+        assert all(torch.equal(one[n], other[n]) for n in one)
+    kept = weights(tmp_path / "out" / "steps" / "step_000006")
+    assert any(not torch.equal(kept[n], w) for n, w in weights(tmp_path / "out").items())
+
+
+def test_metrics_go_to_tensorboard(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    taught(tiny, tmp_path / "out", track="tensorboard")
+    events = EventAccumulator(str(tmp_path / "out" / "tensorboard"))
+    events.Reload()
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses == pytest.approx([m["loss"] for m in metrics(tmp_path / "out")])
+
+
+def test_a_tracker_that_is_not_installed_is_named(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(Unavailable, match="pip install wandb"):
+        taught(tiny, tmp_path / "out", track="wandb")
 
 
 def test_the_divergence_is_measured_from_the_reference(
@@ -514,6 +563,39 @@ def test_distill_keeps_its_traces_and_resumes_to_the_same_bits(
     assert again.path == tmp_path / "whole"
 
 
+def test_on_policy_distillation_brings_the_student_to_the_teacher(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    """The divergence falls, no reward being paid; and a run that was stopped ends with the same bits."""
+    student = fresh(tmp_path / "student", seed=4)
+
+    def closer(out: Path, **options: Any) -> None:
+        distill.run(
+            problems(6), model=str(student), teacher=str(tiny), out=out, on_policy=True, steps=25, problems=4, samples=4,
+            reward=(reward,), template="none", workers=1, sampling=SHORT, optimizer=replace(STEADY, lr=3e-3),
+            engine=CPU, save_every=5, **options,
+        )  # fmt: skip
+
+    closer(tmp_path / "whole")
+    divergences = [m["kl"] for m in metrics(tmp_path / "whole")]
+    assert sum(divergences[-5:]) < 0.7 * sum(divergences[:5])
+    with pytest.raises(Stopped):
+        closer(tmp_path / "stopped", report=StopAt(13))
+    closer(tmp_path / "stopped", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_teacher_with_other_tokens_cannot_teach_on_policy(
+    tiny: Path, tmp_path: Path, reward: str
+) -> None:
+    other = fresh(tmp_path / "other", words=("<think>",))
+    with pytest.raises(UsageError, match="other tokens than the student"):
+        distill.run(
+            problems(4), model=str(tiny), teacher=str(other), out=tmp_path / "out", on_policy=True,
+            reward=(reward,), template="none", engine=CPU, sampling=SHORT,
+        )  # fmt: skip
+
+
 # Real processes, killed.
 
 
@@ -531,6 +613,7 @@ def killed(
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < until
             time.sleep(0.005)
+        time.sleep(random.Random(step).random() / 10)
         process.send_signal(signal.SIGKILL)
         process.wait()
 
@@ -550,15 +633,15 @@ def test_killed_processes_resume_to_the_same_bits(
     source = tmp_path / "in.jsonl"
     jsonl.write(source, sums(80) if stage == "sft" else problems(8))
     own: list[Any] = {
-        "sft": ["--batch", 4, "--epochs", 3, "--lr", 3e-3],
-        "grpo": ["--steps", 40, "--problems", 3, "-n", 6, "--max-tokens", 24, "--reward", reward, "--workers", 1,
+        "sft": ["--batch", 4, "--epochs", 1.5, "--lr", 3e-3],
+        "grpo": ["--steps", 30, "--problems", 3, "-n", 6, "--max-tokens", 24, "--reward", reward, "--workers", 1,
                  "--lr", 1e-3, "--beta", 0.05, "--ref-reset", 10, "--minibatches", 2],
     }[stage]  # fmt: skip
     line = [stage, "-m", tiny, "-t", "none", "--threads", 1, "--save-every", 3, *own]
     with open(source, "rb") as stream:
         done = r1(*line, "-o", tmp_path / "whole", stdin=stream, timeout=300)
     assert done.returncode == 0, done.stderr
-    steps = sorted(random.Random(stage).sample(range(1, 36), 4))
+    steps = sorted(random.Random(stage).sample(range(1, 29), 20))
     out = tmp_path / "killed"
     killed(command, [*line, "-o", out, "--resume"], tmp_path / "killed.partial", steps, source)
     with open(source, "rb") as stream:

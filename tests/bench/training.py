@@ -155,13 +155,13 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
     else:
         from trl import SFTConfig, SFTTrainer
 
-        lines = problems(row, steps * EXAMPLES * (3 if row["packing"] else 1))
+        lines = problems(row, steps * EXAMPLES * (2 if row["packing"] else 1))
         data = [{"prompt": x["prompt"], "completion": [{"role": "assistant", "content": x["solution"]}]} for x in lines]  # fmt: skip
         trainer = SFTTrainer(
             model=loaded,
             args=SFTConfig(
                 **shared,
-                per_device_train_batch_size=EXAMPLES if not row["packing"] else 3,
+                per_device_train_batch_size=EXAMPLES if not row["packing"] else 4,
                 max_length=512,
                 packing=row["packing"],
                 include_num_input_tokens_seen="non_padding",
