@@ -110,7 +110,7 @@ def run(
     rollouts: Annotated[bool, Doc("The input is scored rollouts: train one step on them.")] = False,
     row_tokens: Annotated[
         int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 2048,
+    ] = 1536,
     gap_limit: Annotated[
         float,
         Doc("Stop where the sampler's log-probabilities differ by more on average."),

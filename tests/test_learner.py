@@ -285,19 +285,19 @@ def test_over_several_updates_the_correction_stays_that_of_the_first_weights(
         assert sample.own_logp == pytest.approx(by_ids[tuple(sample.completion_ids)], abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["paper with KL", "dapo", "gspo", "masked by sequence"])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "rows"])
 def test_the_gradient_does_not_depend_on_the_rows(
     name: str, rollouts: list[Record], tiny: Path, tmp_path: Path
 ) -> None:
-    """In float32 to 1e-5 (the issue's figure 6): one sample a row, a few, all in one."""
+    """In float32 to 1e-5: one sample a row, about two, four, eight, and all in one."""
     found = []
-    for row_tokens in (1, 70, 4096):
+    for row_tokens in (1, 40, 75, 140, 4096):
         made = learner(tiny, OBJECTIVES[name], row_tokens=row_tokens)
         made.reference = Policy(str(tiny), CPU, Lora()).model
         made.learn(rollouts, run_of(made, tmp_path / f"out{row_tokens}"))
         found.append(gradient(made.policy))
-    assert distance(found[0], found[2]) < 1e-5
-    assert distance(found[1], found[2]) < 1e-5
+    for split in found[:-1]:
+        assert distance(split, found[-1]) < 1e-5
 
 
 def test_on_policy_ratio_is_one_and_sampler_and_trainer_agree(

@@ -96,7 +96,7 @@ def test_a_row_gives_each_sample_its_own_log_probabilities(
 
 
 def test_packed_and_unpacked_loss_and_gradient_agree(policy: Policy, samples: list[Sample]) -> None:
-    """The issue's figure 6, in float32: to 1e-5, for any split into rows, prompts shared or not."""
+    """In float32 to 1e-5, for any split into rows, prompts shared or not."""
     plain = -sum((alone(policy, s) * torch.tensor(s.weight)).sum() for s in samples)
     assert isinstance(plain, torch.Tensor)
     wanted = gradient(policy, plain)

@@ -2,7 +2,7 @@
 
 torch takes MKL for them, which leaves much of a processor unused that is not Intel's, and of any with few
 rows: a decoding step at 32 sequences runs at a third of the rate it reaches with oneDNN and weights
-laid out for it (tests/bench/products.py).
+laid out for it (tests/bench/limit.py).
 """
 
 from __future__ import annotations
