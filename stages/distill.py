@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint, revision
-from stages.data.options import Doc, Engine, Flag, Lora, Objective, Optimizer, Range, Sampling
+from stages.data.options import (
+    Doc,
+    Engine,
+    Flag,
+    Lora,
+    Objective,
+    Optimizer,
+    Range,
+    Sampling,
+    Saving,
+)
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 from stages.data.selection import Selection
@@ -68,24 +78,13 @@ def run(
         Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
         Range(low=0),
     ] = 0,
-    save_every: Annotated[
-        int, Doc("Updates between saved states; 0 saves none."), Range(low=0)
-    ] = 100,
     workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
-    keep_last: Annotated[
-        int,
-        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
-        Range(low=0),
-    ] = 0,
-    track: Annotated[
-        Literal["tensorboard", "wandb", "trackio"] | None,
-        Doc("Send the metrics to a tracker as well."),
-    ] = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
     selection: Selection = Selection(keep="correct"),
     optimizer: Optimizer = Optimizer(),
     lora: Lora = Lora(),
+    saving: Saving = Saving(),
     engine: Engine = Engine(),
     resume: bool = False,
     report: Report = SILENT,
@@ -128,7 +127,7 @@ def run(
             rollouts=False,
             row_tokens=row_tokens,
             gap_limit=0.05,
-            save_every=save_every,
+            saving=saving,
             workers=workers,
             seed=seed,
             sampling=whole,
@@ -137,8 +136,6 @@ def run(
             lora=lora,
             engine=engine,
             options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
-            keep_last=keep_last,
-            track=track,
             resume=resume,
             dry_run=False,
             report=report,
@@ -180,14 +177,12 @@ def run(
         batch=batch,
         row_tokens=row_tokens,
         context=context,
-        save_every=save_every,
+        saving=saving,
         seed=seed,
         optimizer=optimizer,
         lora=lora,
         engine=engine,
         options=options,
-        keep_last=keep_last,
-        track=track,
         resume=True,
         dry_run=False,
         report=report,

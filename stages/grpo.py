@@ -14,7 +14,17 @@ from typing import Annotated, Any, Literal
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint
-from stages.data.options import Doc, Engine, Flag, Lora, Objective, Optimizer, Range, Sampling
+from stages.data.options import (
+    Doc,
+    Engine,
+    Flag,
+    Lora,
+    Objective,
+    Optimizer,
+    Range,
+    Sampling,
+    Saving,
+)
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 
@@ -116,23 +126,14 @@ def run(
         Doc("Stop where the sampler's log-probabilities differ by more on average."),
         Range(above=0),
     ] = 0.05,
-    save_every: Annotated[int, Doc("Steps between saved states; 0 saves none."), Range(low=0)] = 10,
     workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
-    keep_last: Annotated[
-        int,
-        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
-        Range(low=0),
-    ] = 0,
-    track: Annotated[
-        Literal["tensorboard", "wandb", "trackio"] | None,
-        Doc("Send the metrics to a tracker as well."),
-    ] = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     dry_run: Annotated[bool, Doc("Say what would be done and stop.")] = False,
     sampling: Sampling = Sampling(),
     objective: Objective = Objective(),
     optimizer: Optimizer = Optimizer(lr=1e-6, schedule="constant", warmup=0.0, beta2=0.999),
     lora: Lora = Lora(),
+    saving: Saving = Saving(save_every=10),
     engine: Engine = Engine(),
     resume: bool = False,
     report: Report = SILENT,
@@ -159,7 +160,7 @@ def run(
         row_tokens=row_tokens,
         gap_limit=gap_limit,
         one_step_off=one_step_off,
-        save_every=save_every,
+        saving=saving,
         workers=workers,
         seed=seed,
         sampling=sampling,
@@ -182,8 +183,6 @@ def run(
             optimizer=optimizer,
             lora=lora,
         ),
-        keep_last=keep_last,
-        track=track,
         resume=resume,
         dry_run=dry_run,
         report=report,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint
-from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Range
+from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Range, Saving
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 
@@ -43,22 +43,11 @@ def run(
         Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
         Range(low=0),
     ] = 0,
-    save_every: Annotated[
-        int, Doc("Updates between saved states; 0 saves none."), Range(low=0)
-    ] = 100,
-    keep_last: Annotated[
-        int,
-        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
-        Range(low=0),
-    ] = 0,
-    track: Annotated[
-        Literal["tensorboard", "wandb", "trackio"] | None,
-        Doc("Send the metrics to a tracker as well."),
-    ] = None,
     seed: Annotated[int, Doc("Names the order of the examples.")] = 0,
     dry_run: Annotated[bool, Doc("Say what would be done and stop.")] = False,
     optimizer: Optimizer = Optimizer(),
     lora: Lora = Lora(),
+    saving: Saving = Saving(),
     engine: Engine = Engine(),
     resume: bool = False,
     report: Report = SILENT,
@@ -90,14 +79,12 @@ def run(
         batch=batch,
         row_tokens=row_tokens,
         context=context,
-        save_every=save_every,
+        saving=saving,
         seed=seed,
         optimizer=optimizer,
         lora=lora,
         engine=engine,
         options=options,
-        keep_last=keep_last,
-        track=track,
         resume=resume,
         dry_run=dry_run,
         report=report,

@@ -24,7 +24,7 @@ from stages import distill, generate, grpo, score, sft
 from stages.data import jsonl
 from stages.data.criteria import Selection
 from stages.data.errors import BadInput, DryRun, R1Error, Unavailable, UsageError
-from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling
+from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling, Saving
 from stages.data.record import Record
 from stages.data.report import Silent
 
@@ -32,6 +32,7 @@ CPU = Engine(device="cpu", threads=1)
 FAST = Optimizer(lr=3e-3, schedule="cosine", warmup=0.1)
 STEADY = Optimizer(lr=1e-3, schedule="constant", warmup=0.0, beta2=0.999)
 SHORT = Sampling(max_tokens=12)
+OFTEN = Saving(save_every=1)
 TIMES = ("step_time", "time/generate", "time/learn")
 
 
@@ -173,7 +174,7 @@ def test_adapters_learn_and_are_merged(tiny: Path, tmp_path: Path) -> None:
 
 def test_interrupted_sft_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
     for name, lora in (("full", Lora()), ("lora", Lora(lora=2))):
-        options = {"save_every": 3, "lora": lora, "epochs": 2.0}
+        options = {"saving": Saving(save_every=3), "lora": lora, "epochs": 2.0}
         taught(tiny, tmp_path / name / "whole", **options)
         out = tmp_path / name / "stopped"
         for step in (2, 5, 2):  # before the first state, between two, and again after a resume
@@ -190,10 +191,10 @@ def test_interrupted_sft_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) ->
 def test_state_of_another_run_is_refused(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(Stopped):
-        taught(tiny, out, save_every=1, report=StopAt(3))
+        taught(tiny, out, saving=OFTEN, report=StopAt(3))
     for other in ({"seed": 1}, {"optimizer": replace(FAST, lr=1e-3)}, {"records": sums(19)}):
         with pytest.raises(UsageError, match="other options, input or code version"):
-            taught(tiny, out, **{"save_every": 1, **other}, resume=True)
+            taught(tiny, out, **{"saving": OFTEN, **other}, resume=True)
 
 
 def test_a_checkpoint_is_never_overwritten_and_taken_only_for_the_same_run(
@@ -328,7 +329,7 @@ RUNS: dict[str, dict[str, Any]] = {
 def test_interrupted_grpo_resumes_to_the_same_bits(
     name: str, tiny: Path, tmp_path: Path, reward: str
 ) -> None:
-    options = {"save_every": 1, "steps": 5, **RUNS[name]}
+    options = {"saving": OFTEN, "steps": 5, **RUNS[name]}
     reinforced(tiny, tmp_path / "whole", reward, **options)
     for step in (
         3,
@@ -366,7 +367,7 @@ def test_one_step_off_samples_with_the_weights_of_the_step_before(
 def test_the_last_states_and_the_best_stay_as_checkpoints(
     tiny: Path, tmp_path: Path, reward: str
 ) -> None:
-    options = {"steps": 7, "save_every": 2, "keep_last": 2}
+    options = {"steps": 7, "saving": Saving(save_every=2, keep_last=2)}
     reinforced(tiny, tmp_path / "whole", reward, **options)
     with pytest.raises(Stopped):
         reinforced(tiny, tmp_path / "out", reward, **options, report=StopAt(5))
@@ -388,7 +389,7 @@ def test_metrics_go_to_tensorboard(tiny: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    taught(tiny, tmp_path / "out", track="tensorboard")
+    taught(tiny, tmp_path / "out", saving=Saving(track="tensorboard"))
     events = EventAccumulator(str(tmp_path / "out" / "tensorboard"))
     events.Reload()
     losses = [event.value for event in events.Scalars("loss")]
@@ -400,7 +401,7 @@ def test_a_tracker_that_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(Unavailable, match="pip install wandb"):
-        taught(tiny, tmp_path / "out", track="wandb")
+        taught(tiny, tmp_path / "out", saving=Saving(track="wandb"))
 
 
 def test_the_divergence_is_measured_from_the_reference(
@@ -538,7 +539,7 @@ def distilled(teacher: Path, student: Path, out: Path, reward: str, **options: A
         selection=Selection(keep="best", reward_name="early", max_per_group=2),
         optimizer=FAST,
         engine=CPU,
-        save_every=1,
+        saving=OFTEN,
         **options,
     )
 
@@ -573,7 +574,7 @@ def test_on_policy_distillation_brings_the_student_to_the_teacher(
         distill.run(
             problems(6), model=str(student), teacher=str(tiny), out=out, on_policy=True, steps=25, problems=4, samples=4,
             reward=(reward,), template="none", workers=1, sampling=SHORT, optimizer=replace(STEADY, lr=3e-3),
-            engine=CPU, save_every=5, **options,
+            engine=CPU, saving=Saving(save_every=5), **options,
         )  # fmt: skip
 
     closer(tmp_path / "whole")

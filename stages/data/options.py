@@ -18,7 +18,17 @@ from typing_extensions import Doc
 
 from stages.data.errors import UsageError
 
-__all__ = ["Doc", "Engine", "Flag", "Lora", "Objective", "Optimizer", "Range", "Sampling"]
+__all__ = [
+    "Doc",
+    "Engine",
+    "Flag",
+    "Lora",
+    "Objective",
+    "Optimizer",
+    "Range",
+    "Sampling",
+    "Saving",
+]
 
 LARGEST = 2**63  # whole numbers beyond it fit neither torch nor a seed's digest
 
@@ -223,6 +233,24 @@ class Objective:
         Range(low=0),
     ] = 0
     mask_truncated: Annotated[bool, Doc("Learn nothing from completions cut at the limit.")] = False
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What stays on disk beside the result, and where metrics go."""
+
+    save_every: Annotated[
+        int, Doc("Steps, or updates of sft, between saved states; 0 saves none."), Range(low=0)
+    ] = 100
+    keep_last: Annotated[
+        int,
+        Doc("Saved states that stay as checkpoints in OUT/steps, with the best in OUT/best."),
+        Range(low=0),
+    ] = 0
+    track: Annotated[
+        Literal["tensorboard", "wandb", "trackio"] | None,
+        Doc("Send the metrics to a tracker as well."),
+    ] = None
 
 
 @dataclass(frozen=True)

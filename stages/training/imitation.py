@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.errors import BadInput, DryRun, UsageError
-from stages.data.options import Engine, Lora, Optimizer
+from stages.data.options import Engine, Lora, Optimizer, Saving
 from stages.data.record import Record, digest, place_of, seed_of
 from stages.data.report import Report
 from stages.data.templates import Template
@@ -22,7 +22,6 @@ from stages.training.examples import example, lessons
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows
 from stages.training.run import Clock, Run, finished
-from stages.training.track import Kind
 
 
 def imitate(
@@ -36,7 +35,7 @@ def imitate(
     batch: int,
     row_tokens: int,
     context: int,
-    save_every: int,
+    saving: Saving,
     seed: int,
     optimizer: Optimizer,
     lora: Lora,
@@ -46,8 +45,6 @@ def imitate(
     dry_run: bool,
     report: Report,
     inputs: Mapping[str, Any] | None = None,
-    keep_last: int = 0,
-    track: Kind | None = None,
 ) -> Checkpoint:
     """Trains on all of `records` for `epochs` and publishes the checkpoint `out`.
 
@@ -88,8 +85,7 @@ def imitate(
             "options": options,
             "inputs": {"records": len(samples), "digest": given, **(inputs or {})},
         },
-        keep_last=keep_last,
-        track=track,
+        saving=saving,
     )
     report.start(updates, "updates")
     report.advance(run.step)
@@ -113,7 +109,7 @@ def imitate(
             "loss",
             "grad_norm",
         )
-        if save_every and run.step % save_every == 0 and run.step < updates:
+        if run.save_due() and run.step < updates:
             run.save()
     made = run.publish()
     report.summary(

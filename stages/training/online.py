@@ -13,7 +13,7 @@ from typing import Any
 from stages.data import jsonl
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.errors import BadInput, DryRun, UsageError
-from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling
+from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling, Saving
 from stages.data.record import Record, group_of, need, place_of, reward_of, said_by
 from stages.data.report import Report
 from stages.data.templates import Template
@@ -24,7 +24,6 @@ from stages.training.ahead import Ahead, Batch
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Clock, Run, digest_of, finished
-from stages.training.track import Kind
 
 OFF_POLICY = float("inf")
 SCORE = "pipe the rollouts through r1 score"
@@ -44,7 +43,7 @@ def reinforce(
     rollouts: bool,
     row_tokens: int,
     gap_limit: float,
-    save_every: int,
+    saving: Saving,
     workers: int,
     seed: int,
     sampling: Sampling,
@@ -57,16 +56,14 @@ def reinforce(
     dry_run: bool,
     report: Report,
     one_step_off: bool = False,
-    keep_last: int = 0,
-    track: Kind | None = None,
     stage: str = "grpo",
     teacher: str = "",
 ) -> Checkpoint:
     """Trains for `steps` steps on the problems in `records`, or one step on the rollouts they are.
 
     With `one_step_off` the next step's completions are sampled while this step's are learned. With a `teacher` it is
-    the reference, and nothing but the divergence from it is learned. Raises BadInput for a problem that leaves no room for an answer, before anything is sampled;
-    R1Error where a guard of `Learner` or `Run` finds something wrong.
+    the reference, and nothing but the divergence from it is learned. Raises BadInput for a problem that leaves no room for an
+    answer, before anything is sampled; R1Error where a guard of `Learner` or `Run` finds something wrong.
     """
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
@@ -122,8 +119,7 @@ def reinforce(
             "options": options,
             "inputs": {"records": len(items), "digest": digest_of(items)},
         },
-        keep_last=keep_last,
-        track=track,
+        saving=saving,
     )
     on_policy = not one_step_off and (not rollouts or _same_model(items, plan.revision))
     if one_step_off:
@@ -187,7 +183,7 @@ def reinforce(
                 "completions/mean_length",
                 "grad_norm",
             )
-            if save_every and run.step % save_every == 0 and run.step < steps:
+            if run.save_due() and run.step < steps:
                 if ahead is not None:
                     ahead.hold()
                 run.save()

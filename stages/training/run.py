@@ -25,13 +25,13 @@ from stages.data import checkpoint, jsonl
 from stages.data.checkpoint import Checkpoint
 from stages.data.errors import R1Error, StreamError, UsageError
 from stages.data.lock import hold
-from stages.data.options import Optimizer
+from stages.data.options import Optimizer, Saving
 from stages.data.record import code_version, digest
 from stages.data.report import Report
 from stages.inference.loading import check_files
 from stages.training.policy import Policy
 from stages.training.rows import Row
-from stages.training.track import Kind, Tracker
+from stages.training.track import Tracker
 
 Loss = Callable[[Row, Tensor, Tensor], tuple[Tensor, dict[str, float]]]
 
@@ -51,18 +51,16 @@ class Run:
         resume: bool,
         report: Report,
         about: Mapping[str, Any] = MappingProxyType({}),
-        keep_last: int = 0,
-        track: Kind | None = None,
+        saving: Saving = Saving(),
     ) -> None:
         """`identity` is what the run depends on; state made under another one is refused.
 
-        `about` has `stage`, `options` and `inputs` for `r1.json`. The last `keep_last` saved states and the best one
-        stay as checkpoints. Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
+        `about` has `stage`, `options` and `inputs` for `r1.json`. Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
         """
         checkpoint.refuse_unfinished(out, resume=resume)
         self.out, self.policy, self.tokenizer, self.report = out, policy, tokenizer, report
         self.options, self.updates_planned = optimizer, max(updates, 1)
-        self.about, self.keep_last = about, keep_last
+        self.about, self.saving = about, saving
         self.identity = digest(identity, code_version())
         self.work = checkpoint.partial_of(out)
         self.step = self.updates = 0
@@ -87,7 +85,7 @@ class Run:
             self._restore()
             jsonl.write(self.metrics_path, self._kept_metrics())
             key = digest(self.identity, str(out.resolve()))[:16]
-            self.tracker = Tracker(track, self.work, out.name, key) if track else None
+            self.tracker = Tracker(saving.track, self.work, out.name, key) if saving.track else None
         except OSError as error:
             raise StreamError(f"cannot write {self.work}: {error.strerror or error}") from error
 
@@ -206,6 +204,10 @@ class Run:
                     kept.append(entry)
         return kept
 
+    def save_due(self) -> bool:
+        """Whether the step just logged is one after which to `save`."""
+        return self.saving.save_every > 0 and self.step % self.saving.save_every == 0
+
     def save(self) -> None:
         """State to resume from: trained weights, optimiser, position. The one before it is deleted."""
         from safetensors.torch import save_file
@@ -241,13 +243,13 @@ class Run:
         Better is a higher mean reward over the steps since the state before, or, without rewards, a lower loss.
         """
         known = [value for value in self.extra.pop("goodness", []) if value is not None]
-        if not self.keep_last:
+        if not self.saving.keep_last:
             return
         target = self.work / "steps" / f"step_{self.step:06d}"
         with checkpoint.appearing(target) as directory:
             self._write(directory)
         kept = sorted(target.parent.glob("step_*"))
-        for old in [*kept[: -self.keep_last], *kept[kept.index(target) + 1 :]]:
+        for old in [*kept[: -self.saving.keep_last], *kept[kept.index(target) + 1 :]]:
             shutil.rmtree(old)
         good = statistics.fmean(known) if known else None
         if good is not None and good > self.extra.get("best", -math.inf):

@@ -74,7 +74,7 @@ def main() -> None:
     backend = TransformersBackend(policy.plain, load_tokenizer(model), Engine(device="cpu"))
     head = policy.plain.get_output_embeddings().weight.numel()
     body = sum(p.numel() for p in policy.plain.parameters()) - head
-    template = templates.load("chat")
+    template = templates.load("none")
     for count in (4, 8):
         requests = [
             Request(k, template.render(Record(line)), tuple(range(8)), tuple(range(8 * k, 8 * k + 8)))

@@ -27,6 +27,7 @@ DATA = Path(os.environ.get("R1_DATA", HERE.parents[3] / "shared" / "data")) / "m
 ROWS: dict[str, dict[str, Any]] = {
     "grpo-64": {"kind": "grpo", "tokens": 64, "reward": "stand_in"},
     "grpo-256": {"kind": "grpo", "tokens": 256, "reward": "stand_in"},
+    "grpo-64-chat": {"kind": "grpo", "tokens": 64, "reward": "stand_in", "chat": True},
     "grpo-64-accuracy": {"kind": "grpo", "tokens": 64, "reward": "right"},
     "grpo-demo": {"kind": "grpo", "tokens": 64, "reward": "stand_in", "model": "demo"},
     "sft-padded": {"kind": "sft", "packing": False},
@@ -54,17 +55,18 @@ def right(completions: list[Any], answer: list[str], **_: Any) -> list[float]:
 
 
 def problems(row: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Problems as chat prompts: GSM8K's training set, or sums for the demo's model."""
+    """GSM8K's training set, as plain text or chat prompts, or sums for the demo's model."""
     if row.get("model") == "demo":
         return [
             {"prompt": f"{37 * k % 89 + 10} + {53 * k % 83 + 10} = ?", "answer": ""}
             for k in range(count)
         ]
+    chat = row.get("chat") or row.get("kind") == "sft"
     with open(DATA / "gsm8k_train.jsonl", encoding="utf-8") as stream:
         found = [json.loads(line) for _, line in zip(range(count), stream, strict=False)]
     return [
-        {"prompt": [{"role": "user", "content": f["question"]}], "solution": f["answer"],
-         "answer": f["answer"].rpartition("#### ")[2]}
+        {"prompt": [{"role": "user", "content": f["question"]}] if chat else f["question"],
+         "solution": f["answer"], "answer": f["answer"].rpartition("#### ")[2]}
         for f in found
     ]  # fmt: skip
 
@@ -76,7 +78,7 @@ def ours(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[s
     common = ["-m", model, "-o", str(work / "out"), "--save-every", "0", "--threads", "2"]
     if row["kind"] == "grpo":
         records = [{"id": str(k), **line} for k, line in enumerate(lines)]
-        template = "none" if row.get("model") else "chat"
+        template = "chat" if row.get("chat") else "none"
         command = ["grpo", *common, "--template", template, "--steps", str(steps), "--problems", str(PROBLEMS),
                    "-n", str(SAMPLES), "--max-tokens", str(row["tokens"]), "--reward",
                    f"trl:training.{row['reward']}" if row["reward"] != "right" else "accuracy"]  # fmt: skip
