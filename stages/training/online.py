@@ -88,7 +88,8 @@ def reinforce(
     if dry_run:
         report.note(f"options: {json.dumps(dict(options), default=str)}")
         own = lora.lora and not teacher  # then the model without its adapters is the reference
-        raise DryRun(policy.needs(row_tokens, models=2 if objective.beta and not own else 1))
+        copies = int(objective.beta > 0 and not own) + int(one_step_off)
+        raise DryRun(policy.needs(row_tokens, models=1 + copies))
     plan = Plan(
         model,
         revision(model),

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# R1-Zero on puzzles of reasoning-gym: SmolLM2-135M before and after RL, three tasks, three seeds, two CPU cores.
+#
+# Nothing is tuned to look good: the tasks are ones such a model answers now and then, and each seed has problems of
+# its own. None of the problems it is judged by is among those it learns from.
+set -euo pipefail
+here=$(dirname "$0")
+: "${OUT:=runs/gym}" "${SEEDS:=0 1 2}" "${TASKS:=chain_sum coin_flip number_sorting}"
+: "${MODEL:=$("$here/smollm2.sh")}"
+config=(--config "$here/gym.toml" --template "$here/puzzle.txt")
+settings() { # of a task, so that the model has a chance
+  case $1 in
+    chain_sum) echo --set min_terms=2 --set max_terms=2 --set min_digits=1 --set max_digits=1 ;;
+    coin_flip) echo --set min_trials=2 --set max_trials=4 ;;
+    number_sorting) echo --set min_numbers=3 --set max_numbers=3 --set max_value=20 ;;
+  esac
+}
+mkdir -p "$OUT/eval"
+
+for task in $TASKS; do
+  for seed in $SEEDS; do
+    name=$task-$seed
+    train=$OUT/$name-train.jsonl test=$OUT/$name-test.jsonl
+    # shellcheck disable=SC2046 # the settings are words
+    [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split test -n 48 --seed "$seed" -o "$test"
+    # shellcheck disable=SC2046
+    [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split train -n 400 --seed "$seed" \
+      | r1 filter --decontaminate "$test" -o "$train"
+    r1 eval "${config[@]}" -m "$MODEL" -b "$test" --save "$OUT/eval/$name-before.jsonl" --seed "$seed"
+    r1 grpo "${config[@]}" --recipe r1-zero --reward reasoning_gym --reward "format:style=think-answer*0.5" \
+      -m "$MODEL" -o "$OUT/$name" --seed "$seed" --resume "$train"
+    r1 eval "${config[@]}" -m "$OUT/$name" -b "$test" --save "$OUT/eval/$name-after.jsonl" --seed "$seed"
+  done
+done > "$OUT/lines.jsonl"
+
+r1 report "$OUT"/*-[0-9] --png "$OUT/curves.png" > /dev/null
+r1 eval "$OUT"/eval/*.jsonl > "$OUT/results.jsonl"
