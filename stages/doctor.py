@@ -148,11 +148,11 @@ def _vision() -> Iterator[Finding]:
 
 
 def _sandbox() -> Iterator[Finding]:
-    from stages.sandbox.box import Box, Task
+    from stages.sandbox.box import PYTHON, Box, Task
 
     try:
         with Box() as box:
-            outcome = box.run(Task((sys.executable, "-c", "print(6 * 7)")))
+            outcome = box.run(Task((PYTHON, "-c", "print(6 * 7)")))
         works = outcome.done and outcome.stdout == b"42\n"
         yield Finding("sandbox", "works" if works else "broken", f"a program ended by {outcome.ended}")  # fmt: skip
     except R1Error as error:

@@ -57,7 +57,9 @@ def run(
         ]
         for record in records
     ]
-    report.summary(f"{len(records)} run{'s' * (len(records) > 1)}" + (f", curves in {png}" if png else ""))
+    report.summary(
+        f"{len(records)} run{'s' * (len(records) > 1)}" + (f", curves in {png}" if png else "")
+    )
     return Results(records, "Training runs, from the first step to the last", columns, rows)
 
 

@@ -5,14 +5,14 @@
 # its own. None of the problems it is judged by is among those it learns from.
 set -euo pipefail
 here=$(dirname "$0")
-: "${OUT:=runs/gym}" "${SEEDS:=0 1 2}" "${TASKS:=chain_sum coin_flip number_sorting}"
+: "${OUT:=runs/gym}" "${SEEDS:=0 1 2}" "${TASKS:=chain_sum gcd letter_counting}"
 : "${MODEL:=$("$here/smollm2.sh")}"
 config=(--config "$here/gym.toml" --template "$here/puzzle.txt")
 settings() { # of a task, so that the model has a chance
   case $1 in
     chain_sum) echo --set min_terms=2 --set max_terms=2 --set min_digits=1 --set max_digits=1 ;;
-    coin_flip) echo --set min_trials=2 --set max_trials=4 ;;
-    number_sorting) echo --set min_numbers=3 --set max_numbers=3 --set max_value=20 ;;
+    gcd) echo --set max_value=20 ;;
+    letter_counting) echo --set min_words=1 --set max_words=2 ;;
   esac
 }
 mkdir -p "$OUT/eval"
@@ -22,7 +22,7 @@ for task in $TASKS; do
     name=$task-$seed
     train=$OUT/$name-train.jsonl test=$OUT/$name-test.jsonl
     # shellcheck disable=SC2046 # the settings are words
-    [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split test -n 48 --seed "$seed" -o "$test"
+    [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split test -n 32 --seed "$seed" -o "$test"
     # shellcheck disable=SC2046
     [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split train -n 400 --seed "$seed" \
       | r1 filter --decontaminate "$test" -o "$train"

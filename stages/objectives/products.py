@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SMALLEST = 1 << 14  # elements of a weight for which the detour pays
+SMALLEST = 1 << 17  # elements of a weight for which the detour pays
 
 
 def product(x: Tensor, weight: Tensor, packed: Tensor | None = None) -> Tensor:

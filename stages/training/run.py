@@ -249,7 +249,8 @@ class Run:
         with checkpoint.appearing(target) as directory:
             self._write(directory)
         kept = sorted(target.parent.glob("step_*"))
-        for old in [*kept[: -self.saving.keep_last], *kept[kept.index(target) + 1 :]]:
+        later = kept.index(target) + 1  # what a killed run made after the state it is resumed from
+        for old in [*kept[:later][: -self.saving.keep_last], *kept[later:]]:
             shutil.rmtree(old)
         good = statistics.fmean(known) if known else None
         if good is not None and good > self.extra.get("best", -math.inf):
