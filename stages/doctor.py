@@ -22,7 +22,7 @@ from stages.data.results import Results
 
 EXAMPLES = (
     "r1 doctor",
-    "r1 doctor -m ckpt/base -q | jq -r 'select(.state == \"broken\") | .remedy'",
+    "r1 doctor -m ckpt/base -q | jq -r .remedy",
 )
 
 ROOM = 10  # GiB that a checkpoint or two want
