@@ -15,6 +15,9 @@ settings() { # of a task, so that the model has a chance
     letter_counting) echo --set min_words=1 --set max_words=2 ;;
   esac
 }
+measure() { # NAME MODEL PROBLEMS SEED
+  [ -e "$OUT/eval/$1.jsonl" ] || r1 eval "${config[@]}" -m "$2" -b "$3" --save "$OUT/eval/$1.jsonl" --seed "$4"
+}
 mkdir -p "$OUT/eval"
 
 for task in $TASKS; do
@@ -26,12 +29,12 @@ for task in $TASKS; do
     # shellcheck disable=SC2046
     [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split train -n 400 --seed "$seed" \
       | r1 filter --decontaminate "$test" -o "$train"
-    r1 eval "${config[@]}" -m "$MODEL" -b "$test" --save "$OUT/eval/$name-before.jsonl" --seed "$seed"
+    measure "$name-before" "$MODEL" "$test" "$seed"
     r1 grpo "${config[@]}" --recipe r1-zero --reward reasoning_gym --reward "format:style=think-answer*0.5" \
       -m "$MODEL" -o "$OUT/$name" --seed "$seed" --resume "$train"
-    r1 eval "${config[@]}" -m "$OUT/$name" -b "$test" --save "$OUT/eval/$name-after.jsonl" --seed "$seed"
+    measure "$name-after" "$OUT/$name" "$test" "$seed"
   done
-done > "$OUT/lines.jsonl"
+done > /dev/null
 
 r1 report "$OUT"/*-[0-9] --png "$OUT/curves.png" > /dev/null
 r1 eval "$OUT"/eval/*.jsonl > "$OUT/results.jsonl"
