@@ -138,13 +138,9 @@ def _transformers() -> Iterator[Finding]:
 def _vision() -> Iterator[Finding]:
     """Builds of these that do not fit torch break transformers; nothing here needs them."""
     for name in ("torchvision", "torchaudio", "torchcodec"):
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        remedy = f"python -m pip uninstall --yes {name}"
-        finding = _tried(name, f"import {name}; print({name}.__version__)", remedy)
-        yield finding
+        if _installed(name):
+            remedy = f"python -m pip uninstall --yes {name}"
+            yield _tried(name, f"import {name}; print({name}.__version__)", remedy)
 
 
 def _sandbox() -> Iterator[Finding]:

@@ -94,3 +94,11 @@ def reward(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("reward") / "early.py"
     path.write_text(REWARD)
     return f"{path}:early"
+
+
+@pytest.fixture
+def small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers of a test's model are computed as those of a real one."""
+    from stages.objectives import products
+
+    monkeypatch.setattr(products, "SMALLEST", 1)

@@ -21,18 +21,13 @@ from stages.training import rows
 from stages.training.reinforce import Learner
 from stages.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("small_layers_too")
 STALE = "does not hold the weights that are trained"
 APART = "did not sample from the weights that are trained"
 
 
 def steps_logged(out: Path) -> int:
     return len(metrics(out.with_name(out.name + ".partial")))
-
-
-@pytest.fixture(autouse=True)
-def small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the layers of a test's model are computed as those of a real one."""
-    monkeypatch.setattr(products, "SMALLEST", 1)
 
 
 def test_without_a_fault_nothing_is_caught(tiny: Path, tmp_path: Path, reward: str) -> None:

@@ -11,12 +11,8 @@ from torch import Tensor
 from stages.objectives import products
 from stages.objectives.products import Linear, adopt, packed, product, weights_in_use
 
+pytestmark = pytest.mark.usefixtures("small_layers_too")
 WIDE = (160, 128)
-
-
-@pytest.fixture(autouse=True)
-def small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "SMALLEST", 1)
 
 
 def layer(*, bias: bool = False, size: tuple[int, int] = WIDE) -> torch.nn.Linear:

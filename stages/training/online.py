@@ -106,19 +106,20 @@ def reinforce(
         reference = _teacher(teacher, tokenizer, engine)
     elif objective.beta and not lora.lora:
         reference = copy.deepcopy(policy.model).eval()
+    given = digest_of(items)
     run = Run(
         out,
         policy,
         tokenizer,
         optimizer,
         updates=updates,
-        identity={**options, "records": digest_of(items), "parent": plan.revision},
+        identity={**options, "records": given, "parent": plan.revision},
         resume=resume,
         report=report,
         about={
             "stage": stage,
             "options": options,
-            "inputs": {"records": len(items), "digest": digest_of(items)},
+            "inputs": {"records": len(items), "digest": given},
         },
         saving=saving,
     )

@@ -129,8 +129,7 @@ class Learner:
             if known:
                 batches[part[group_of(record)]].append(_sample(record, gain))
         for batch in batches:
-            local = o.aggregate == "local"
-            pieces = list(packs(batch, self.row_tokens)) if local else [batch]
+            pieces = list(packs(batch, self.row_tokens)) if o.aggregate == "local" else [batch]
             for piece in pieces:
                 lengths = [_drawn(sample) for sample in piece]
                 each = weights(

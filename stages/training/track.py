@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from stages.data.errors import Unavailable
 
-Kind = Literal["tensorboard", "wandb", "trackio"]
 PROJECT = "r1"
 
 
 class Tracker:
-    """Sends each step's figures to the tracker `kind`. TensorBoard's files go to `folder`/tensorboard."""
+    """Sends each step's figures to the tracker `kind`, one that `Saving` names. TensorBoard's files go to `folder`/tensorboard."""
 
-    def __init__(self, kind: Kind, folder: Path, name: str, key: str) -> None:
+    def __init__(self, kind: str, folder: Path, name: str, key: str) -> None:
         """`key` is the same for a run and its resumption. Raises Unavailable where the library is missing."""
         self.board: Any = None
         self.run: Any = None
@@ -25,12 +24,10 @@ class Tracker:
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = SummaryWriter(str(folder / "tensorboard"))
-            elif kind == "wandb":
-                wandb = importlib.import_module("wandb")
-                self.run = wandb.init(project=PROJECT, name=name, id=key, resume="allow")
-            else:
-                trackio = importlib.import_module("trackio")
-                self.run = trackio.init(project=PROJECT, name=f"{name}-{key}", resume="allow")
+            else:  # the two have one interface, but for how a run is told from others of its name
+                named = {"name": name, "id": key} if kind == "wandb" else {"name": f"{name}-{key}"}
+                library = importlib.import_module(kind)
+                self.run = library.init(project=PROJECT, resume="allow", **named)
         except ImportError as error:
             raise Unavailable(
                 f"--track {kind} needs a library: pip install {kind} ({error})"
