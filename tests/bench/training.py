@@ -6,7 +6,8 @@ Each ROW is a workload; without one, all of them: 4 GSM8K problems x 8 completio
 solutions, and the demo's own sizes, 32 sums x 8. A pair runs ours and then TRL's, each in a process of its own, same
 model, same problems, float32, two threads; of each process the first step warms up and is left out. A line for each
 process gives tokens per second over the others and the peak memory; the row's last line the medians of the
-pairs' ratios. TRL runs as it is configured by default, but for what the row names.
+pairs' ratios. TRL runs as it is configured by default, but for gradient checkpointing, which makes it slower
+and smaller: CHECKPOINTING=1 in the environment turns that on again.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
     shared: dict[str, Any] = {
         "output_dir": str(work), "use_cpu": True, "bf16": False, "fp16": False, "report_to": "none",
         "logging_steps": 1, "save_strategy": "no", "max_steps": steps, "disable_tqdm": True, "learning_rate": 1e-6,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": os.environ.get("CHECKPOINTING") == "1",
     }  # fmt: skip
     loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(model)
