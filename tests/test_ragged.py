@@ -86,7 +86,7 @@ def test_decoding_in_slots_gives_the_logits_of_the_whole_sequence(model: Any, fi
         capture = Capture(layout)
         with torch.no_grad():
             flat_logits(model, torch.tensor(text), capture, layout.positions)
-        cache.put(slot, capture.layers, len(text))
+        cache.put(slot, slot + 1, capture.layers, len(text))
 
     def step() -> None:
         new = random.Random(sum(map(len, texts))).choices(range(2, 67), k=len(texts))
@@ -111,7 +111,7 @@ def test_decoding_in_slots_gives_the_logits_of_the_whole_sequence(model: Any, fi
     cache.truncate(1, 12)  # back to its 12 first tokens: what came after is forgotten
     del texts[1][12:]
     step()
-    cache.move(2, 0)  # the first one ends, the last takes its place
+    cache.move([2], [0])  # the first one ends, the last takes its place
     texts[0] = texts.pop()
     for _ in range(26):  # past a capacity of 64
         step()

@@ -141,7 +141,7 @@ def _bucket(group: Sequence[Segment], device: torch.device | str) -> _Bucket:
 class SlotCache:
     """Keys and values of running sequences, `[slots, Hk, capacity, D]` for each layer.
 
-    Slots `0..n-1` are in use: a sequence that ends gives its slot to the last one. Capacity
+    Slots `0..n-1` are in use: the last ones move to where a sequence has ended. Capacity
     grows by half when a sequence outgrows it, so nothing is reallocated from step to step.
     """
 
@@ -154,20 +154,24 @@ class SlotCache:
         self._rows = slice(0, 0)
         self._mask: Tensor | None = None
 
-    def put(self, slot: int, prompt: Sequence[tuple[Tensor, Tensor]], length: int) -> None:
-        """Fills `slot` with a prompt's keys and values, `[Hk, length, D]` for each layer."""
+    def put(
+        self, start: int, stop: int, prompt: Sequence[tuple[Tensor, Tensor]], length: int
+    ) -> None:
+        """Fills each slot of `start:stop` with a prompt's keys and values, `[Hk, length, D]` for each layer."""
         self._reserve(prompt, length + 1)
         for layer, (k, v) in enumerate(prompt):
-            self._keys[layer][slot, :, :length] = k
-            self._values[layer][slot, :, :length] = v
-        self.lengths[slot] = length
+            self._keys[layer][start:stop, :, :length] = k
+            self._values[layer][start:stop, :, :length] = v
+        self.lengths[start:stop] = length
 
-    def move(self, source: int, target: int) -> None:
-        """Copies a slot over another."""
-        length = int(self.lengths[source])
+    def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Copies slots over others, none of which is copied itself."""
+        if not sources:
+            return
+        length = int(self.lengths[sources].max())
         for tensor in (*self._keys, *self._values):
-            tensor[target, :, :length] = tensor[source, :, :length]
-        self.lengths[target] = length
+            tensor[targets, :, :length] = tensor[sources, :, :length]
+        self.lengths[targets] = self.lengths[sources]
 
     def truncate(self, slot: int, length: int) -> None:
         """Forgets what follows the first `length` tokens of a slot."""

@@ -256,12 +256,13 @@ class TransformersBackend:
                 if not waiting:
                     break
                 prompt = waiting[0]
-                sequence = watch.start(prompt, prompt.left.popleft())
+                first = len(running)
+                while prompt.left and len(running) < slots:
+                    running.append(watch.start(prompt, prompt.left.popleft()))
+                    logits.append(prompt.logits[None])
+                cache.put(first, len(running), prompt.cache, len(prompt.ids))
                 if not prompt.left:
                     waiting.popleft()
-                cache.put(len(running), prompt.cache, len(prompt.ids))
-                running.append(sequence)
-                logits.append(prompt.logits[None])
             if not running:
                 if exhausted:
                     return
@@ -276,15 +277,17 @@ class TransformersBackend:
                 kept = watch.take(running[slot], token, logp)
                 if kept is not None:
                     cache.truncate(slot, len(running[slot].prompt.ids) + kept)
-            for slot in reversed(range(len(running))):
-                if running[slot].finish:
-                    done = running[slot]
-                    last = len(running) - 1
-                    if slot != last:
-                        cache.move(last, slot)
-                        running[slot] = running[last]
-                    running.pop()
-                    yield watch.completion(done)
+            done = [sequence for sequence in running if sequence.finish]
+            if done:
+                left = len(running) - len(done)
+                free = [slot for slot in range(left) if running[slot].finish]
+                last = [slot for slot in range(left, len(running)) if not running[slot].finish]
+                cache.move(last, free)
+                for old, new in zip(last, free, strict=True):
+                    running[new] = running[old]
+                del running[left:]
+            for sequence in done:
+                yield watch.completion(sequence)
             logits = self._decode(cache, running) if running else []
 
     def _pull(

@@ -89,7 +89,7 @@ def ours(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[s
         template = "chat" if row.get("chat") else "none"
         command = ["grpo", *common, "--template", template, "--steps", str(steps), "--problems", str(count),
                    "-n", str(SAMPLES), "--batch-size", str(max(64, count * SAMPLES)),
-                   *(["--row-tokens", "8192"] if row.get("model") else []), "--max-tokens", str(row["tokens"]), "--reward",
+                   "--max-tokens", str(row["tokens"]), "--reward",
                    f"trl:training.{row['reward']}" if row["reward"] != "right" else "accuracy"]  # fmt: skip
     else:
         records = [{"id": str(k), "prompt": line["prompt"], "completion": line["solution"]} for k, line in enumerate(lines)]  # fmt: skip
