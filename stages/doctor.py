@@ -181,7 +181,7 @@ def _model(model: str) -> Iterator[Finding]:
         return
     yield Finding("model", "works", model)
     code = (
-        "import sys; from stages.inference.transformers import load_tokenizer; t = load_tokenizer(sys.argv[1]); "
+        "import sys; from stages.inference.encoding import load_tokenizer; t = load_tokenizer(sys.argv[1]); "
         "print(len(t), 'tokens,', 'ends with', repr(t.eos_token) + ',', 'a chat template' if t.chat_template else 'no chat template')"
     )
     finding = _tried("tokenizer", code, "give a checkpoint with its tokenizer", model)

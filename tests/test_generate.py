@@ -23,14 +23,13 @@ from stages.data.record import Record
 from stages.inference import transformers
 from stages.inference.backend import Request
 from stages.inference.complete import Plan, run_plan
+from stages.inference.encoding import load_tokenizer
 from stages.inference.ragged import Capture
 from stages.inference.transformers import (
     TransformersBackend,
-    _Prompt,
-    _Watch,
     load_model,
-    load_tokenizer,
 )
+from stages.inference.watch import Watch
 from stages.training.policy import Policy
 from stages.training.rows import Sample, rows
 
@@ -292,20 +291,19 @@ def test_thinking_goes_on_where_it_would_end(tiny: Path, tmp_path: Path) -> None
 def test_a_closer_of_several_tokens_is_taken_back_whole(tmp_path: Path) -> None:
     """Characters are tokens here, `</think>` is eight of them; the text before it stays."""
     model = fresh(tmp_path / "characters", words=())
-    backend = TransformersBackend(load_model(str(model), CPU), load_tokenizer(str(model)), CPU)
-    watch = _Watch(backend, Sampling(think_extend=1, max_tokens=100))
+    tokenizer = load_tokenizer(str(model))
+    watch = Watch(tokenizer, frozenset(), 256, Sampling(think_extend=1, max_tokens=100))
     rendered = replace(templates.load("none").render(Record(prompt="q")), prefill="<think>")
     request = Request(0, rendered, (0,), (1,))
-    prompt = _Prompt(request, [5], "<think>", torch.empty(0), [])
-    sequence = watch.start(prompt, 0)
-    kept = [watch.take(sequence, token, -1.0) for token in watch._encode("so 3 < 4</think>")]
+    sequence = watch.start(request, 0, [5], "<think>")
+    kept = [watch.take(sequence, token, -1.0) for token in watch.encode("so 3 < 4</think>")]
     assert kept == [None] * 15 + [8], "8 tokens stay in the cache"
-    assert backend.tokenizer.decode(sequence.ids) == "so 3 < 4W"
+    assert tokenizer.decode(sequence.ids) == "so 3 < 4W"
     for _ in range(3):
         watch.take(sequence, 9, -1.0)  # whatever is drawn, the text is forced
-    assert backend.tokenizer.decode(sequence.ids) == "so 3 < 4Wait"
+    assert tokenizer.decode(sequence.ids) == "so 3 < 4Wait"
     assert sequence.logprobs == [-1.0] * 8 + [None] * 4
-    for token in watch._encode("!</think>"):
+    for token in watch.encode("!</think>"):
         assert watch.take(sequence, token, -1.0) is None
     assert not sequence.thinking
     assert watch.completion(sequence).text == "so 3 < 4Wait!</think>"

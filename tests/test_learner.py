@@ -20,8 +20,8 @@ from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling
 from stages.data.record import Record
 from stages.data.report import SILENT
 from stages.inference.complete import Plan
+from stages.inference.encoding import load_tokenizer
 from stages.inference.ragged import ATTENTION
-from stages.inference.transformers import load_tokenizer
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Run

@@ -126,10 +126,16 @@ class Engine:
     """What generates the text, and on what."""
 
     backend: Annotated[
-        Literal["transformers", "echo"],
-        Doc("What generates; echo repeats the prompt, for dry runs."),
-    ] = "transformers"
-    batch_size: Annotated[int, Doc("Sequences decoded at once."), Range(low=1)] = 64
+        Literal["auto", "transformers", "vllm", "echo"],
+        Doc(
+            "What generates: auto is vllm where it is installed and there is a GPU, else transformers; echo repeats the prompt, for dry runs."
+        ),
+    ] = "auto"
+    batch_size: Annotated[
+        int | None,
+        Doc("Sequences decoded at once: 64, or 256 for vllm on a GPU."),
+        Range(low=1),
+    ] = None
     device: Annotated[str, Doc("auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
@@ -141,6 +147,19 @@ class Engine:
     deterministic: Annotated[
         bool, Doc("Fixed batch shapes: the same bytes at any batch size or shard. Slower.")
     ] = False
+    tp: Annotated[int, Doc("GPUs that share each layer, under vllm."), Range(low=1)] = 1
+    gpu_memory: Annotated[
+        float | None,
+        Doc(
+            "Share of the GPU's memory that vllm takes: 0.9, in grpo 0.3. On a CPU, share of the free memory for keys and values: 0.25."
+        ),
+        Range(above=0, high=1),
+    ] = None
+    vllm: Annotated[
+        tuple[str, ...],
+        Doc("Any engine argument of vllm; the value is JSON, or a text. Repeatable."),
+        Flag("--vllm", metavar="KEY=VALUE"),
+    ] = ()
 
 
 @dataclass(frozen=True)

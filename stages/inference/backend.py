@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
 
-from stages.data.errors import Unavailable
 from stages.data.options import Engine, Sampling
 from stages.data.templates import Rendered
 
@@ -20,6 +21,7 @@ class Request:
     samples: tuple[int, ...]
     seeds: tuple[int, ...]
     place: str = ""
+    logprobs: bool = True  # False: nobody reads them, and a backend may leave them out
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,58 @@ class Backend(Protocol):
         """Frees the device and ends child processes."""
 
 
+class Follower(Backend, Protocol):
+    """A backend that samples with the weights of a model under training."""
+
+    def follow(self, model: Any) -> None:
+        """Takes over the weights of `model`, and from now on samples with no others.
+
+        Raises R1Error, here or when it samples, where a checksum shows that it has others.
+        """
+
+
+def resolved(engine: Engine) -> Engine:
+    """`engine` with its backend chosen: vLLM where it is installed and there is a GPU to use, else transformers."""
+    if engine.backend != "auto":
+        return engine
+    chosen: Literal["transformers", "vllm"] = "transformers"
+    if engine.device != "cpu" and not engine.deterministic and find_spec("vllm") is not None:
+        import torch
+
+        if torch.cuda.is_available():
+            chosen = "vllm"
+    return replace(engine, backend=chosen)
+
+
 def open_backend(engine: Engine, model: str) -> Backend:
     """The backend that `engine` names, with `model` loaded."""
+    engine = resolved(engine)
     if engine.backend == "echo":
         from stages.inference.echo import Echo
 
         return Echo()
-    from stages.inference.transformers import TransformersBackend, load_model, load_tokenizer
+    if engine.backend == "vllm":
+        from stages.inference.vllm import VllmBackend
 
-    if engine.batch_size < 1:
-        raise Unavailable(f"--batch-size {engine.batch_size}: at least one sequence is needed")
+        return VllmBackend(model, engine)
+    from stages.inference.encoding import load_tokenizer
+    from stages.inference.transformers import TransformersBackend, load_model
+
     tokenizer = load_tokenizer(model)
     return TransformersBackend(load_model(model, engine), tokenizer, engine)
+
+
+def open_follower(engine: Engine, model: str, trained: Any, *, apart: bool) -> Follower:
+    """A backend that samples from `trained`, a transformers model that began as the checkpoint `model`.
+
+    With `apart` it has weights of its own, and may sample while `trained` changes.
+    """
+    if engine.backend == "vllm":
+        from stages.inference.vllm import VllmBackend
+
+        return VllmBackend(model, engine, follows=True, apart=apart)
+    from stages.inference.encoding import load_tokenizer
+    from stages.inference.transformers import TransformersBackend
+
+    own = copy.deepcopy(trained) if apart else trained
+    return TransformersBackend(own, load_tokenizer(model), engine)

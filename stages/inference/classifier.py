@@ -8,7 +8,8 @@ import torch
 
 from stages.data.errors import Unavailable
 from stages.data.options import Engine
-from stages.inference.transformers import load_tokenizer, load_weights
+from stages.inference.encoding import load_tokenizer
+from stages.inference.transformers import load_weights
 
 
 class Classifier:

@@ -13,7 +13,7 @@ from stages.data.options import Engine, Sampling
 from stages.data.record import Record, code_version, digest, need, place_of, seed_of, stamp
 from stages.data.report import SILENT, Report
 from stages.data.templates import Template
-from stages.inference.backend import Backend, Completion, Request, open_backend
+from stages.inference.backend import Backend, Completion, Request, open_backend, resolved
 from stages.inference.feed import Feed
 
 
@@ -54,6 +54,7 @@ class Plan:
             self.reflect,
             self.tokens,
             self.engine.deterministic,
+            self.engine.vllm,
             code_version(),
         )
 
@@ -82,6 +83,7 @@ def complete(
 ) -> Iterator[Record]:
     """Loads `model` and yields `samples` completions of each problem, in input order."""
     backend: Backend | None = None
+    engine = resolved(engine)
     try:
         plan = Plan(
             model,
@@ -173,7 +175,9 @@ def run_plan(
         seeds = tuple(seed_of(plan.seed, name, k) for k in missing)
         key = next_in
         next_in += 1
-        return Request(key, rendered, missing, seeds, record.place) if missing else None
+        if not missing:
+            return None
+        return Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
 
     def finished() -> Iterator[Record]:
         nonlocal next_out

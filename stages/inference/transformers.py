@@ -6,12 +6,11 @@ leaves the batch at once and the next one takes its place; no linear layer sees 
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,28 +18,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.data.errors import BadInput, R1Error, Unavailable, UsageError
+from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, Sampling, check, threads
 from stages.data.templates import Rendered
 from stages.inference.backend import Completion, Request
+from stages.inference.encoding import encode, encode_request, end_ids
 from stages.inference.fingerprint import fingerprint
 from stages.inference.loading import hold_memory, loading, refuse_gaps
 from stages.inference.ragged import ATTENTION, Capture, Packed, Segment, SlotCache, register
 from stages.inference.sampling import draw
+from stages.inference.watch import Sequence, Watch
 from stages.objectives.products import adopt, packed, weights_in_use
 
 PREFILL_TOKENS = 2048  # of prompts computed in one row
+SLOTS = 64  # sequences decoded at once
 FIXED_ROWS = 16  # rows of every decoding pass under --deterministic
 DEVICE = re.compile(r"cpu|cuda(?::\d{1,3})?")
-CLOSE, WAIT = "</think>", "Wait"
-
-
-def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a checkpoint directory or hub name."""
-    from transformers import AutoTokenizer
-
-    with loading(model, "the tokenizer of "):
-        return AutoTokenizer.from_pretrained(model)
 
 
 def load_model(model: str, engine: Engine) -> Any:
@@ -150,20 +143,9 @@ class _Prompt:
 
 
 @dataclass(eq=False)
-class _Sequence:
-    prompt: _Prompt
-    sample: int
+class _Running:
+    sequence: Sequence
     uniforms: Iterator[float]
-    thinking: bool
-    extends: int
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float | None] = field(default_factory=list)
-    forced: deque[int] = field(default_factory=deque)
-    finish: str = ""
-
-    def push(self, token: int, logprob: float | None) -> None:
-        self.ids.append(token)
-        self.logprobs.append(logprob)
 
 
 class TransformersBackend:
@@ -173,7 +155,9 @@ class TransformersBackend:
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         config = model.config.get_text_config()
         self.limit = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
-        self.ends = _end_ids(model, tokenizer)
+        settings = getattr(model, "generation_config", None)
+        self.slots = engine.batch_size or SLOTS
+        self.ends = end_ids(tokenizer, getattr(settings, "eos_token_id", None))
         self.fixed_rows = self._rows_that_agree() if engine.deterministic else 0
         self.expected: int | None = (
             None  # the fingerprint its weights must have, where they are trained elsewhere
@@ -183,41 +167,19 @@ class TransformersBackend:
         """Drops the model."""
         self.model = None
 
+    @torch.no_grad()
+    def follow(self, model: Any) -> None:
+        """See `Follower`. Where `model` is its own there is nothing to copy."""
+        if self.model is not model:
+            for copy, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+                copy.copy_(weight)
+        self.expected = fingerprint(model.parameters())
+
     def encode(
         self, prompt: Rendered, place: str = "", *, prefilled: bool = True
     ) -> tuple[list[int], str]:
-        """A prompt's token ids, and the prefill they end with; without `prefilled` they end before it.
-
-        Raises BadInput where the model has no chat template and one is needed.
-        """
-        if prompt.text is not None:
-            text = prompt.text if prefilled else prompt.text.removesuffix(prompt.prefill)
-            ids: list[int] = self.tokenizer(text)["input_ids"]
-            if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
-                ids = ids[:-1]  # some tokenizers close every text
-            return ids, prompt.prefill if prefilled else ""
-        if not self.tokenizer.chat_template:
-            raise UsageError(
-                "the model has no chat template; use --template r1-zero, none or a file"
-            )
-        try:
-            text = self.tokenizer.apply_chat_template(
-                list(prompt.messages), add_generation_prompt=True, tokenize=False
-            )
-        except Exception as error:  # jinja2 raises what the template tells it to
-            raise BadInput(
-                f"the model's chat template refuses the prompt: {error}",
-                place=place,
-                remedy="see its messages",
-            ) from error
-        opened = next((tag for tag in ("<think>\n", "<think>") if text.endswith(tag)), "")
-        wanted = prompt.prefill
-        if opened:  # the model's template has opened the thinking already
-            wanted = opened + wanted.removeprefix("<think>").removeprefix("\n")
-        text = text.removesuffix(opened)
-        if not prefilled:
-            wanted = ""
-        return self.tokenizer(text + wanted, add_special_tokens=False)["input_ids"], wanted
+        """See `encoding.encode`."""
+        return encode(self.tokenizer, prompt, place, prefilled=prefilled)
 
     @torch.inference_mode()
     def generate(
@@ -227,7 +189,7 @@ class TransformersBackend:
         check(sampling)
         if not all(sampling.stop):
             raise UsageError("--stop '': an empty text stops everywhere")
-        with nullcontext() if self.fixed_rows else packed(self.model, self.engine.batch_size):
+        with nullcontext() if self.fixed_rows else packed(self.model, self.slots):
             if (
                 self.expected is not None
                 and fingerprint(weights_in_use(self.model)) != self.expected
@@ -240,13 +202,13 @@ class TransformersBackend:
     def _generate(
         self, requests: Iterable[Request | None], sampling: Sampling
     ) -> Iterator[Completion | None]:
-        slots = self.engine.batch_size
+        slots = self.slots
         cache = SlotCache(slots, fixed_rows=self.fixed_rows)
         source = iter(requests)
-        running: list[_Sequence] = []
+        running: list[_Running] = []
         waiting: deque[_Prompt] = deque()
         logits: list[Tensor] = []  # of running sequences, in slot order
-        watch = _Watch(self, sampling)
+        watch = Watch(self.tokenizer, self.ends, self.limit, sampling)
         exhausted = False
         while True:
             while len(running) < slots:
@@ -258,7 +220,9 @@ class TransformersBackend:
                 prompt = waiting[0]
                 first = len(running)
                 while prompt.left and len(running) < slots:
-                    running.append(watch.start(prompt, prompt.left.popleft()))
+                    index = prompt.left.popleft()
+                    sequence = watch.start(prompt.request, index, prompt.ids, prompt.prefill)
+                    running.append(_Running(sequence, _uniforms(prompt.request.seeds[index])))
                     logits.append(prompt.logits[None])
                 cache.put(first, len(running), prompt.cache, len(prompt.ids))
                 if not prompt.left:
@@ -274,19 +238,11 @@ class TransformersBackend:
             for slot, (token, logp) in enumerate(zip(tokens.tolist(), logps.tolist(), strict=True)):
                 if not math.isfinite(logp):
                     raise R1Error("the model's logits are not finite: its weights are broken")
-                kept = watch.take(running[slot], token, logp)
+                sequence = running[slot].sequence
+                kept = watch.take(sequence, token, logp)
                 if kept is not None:
-                    cache.truncate(slot, len(running[slot].prompt.ids) + kept)
-            done = [sequence for sequence in running if sequence.finish]
-            if done:
-                left = len(running) - len(done)
-                free = [slot for slot in range(left) if running[slot].finish]
-                last = [slot for slot in range(left, len(running)) if not running[slot].finish]
-                cache.move(last, free)
-                for old, new in zip(last, free, strict=True):
-                    running[new] = running[old]
-                del running[left:]
-            for sequence in done:
+                    cache.truncate(slot, len(sequence.prompt_ids) + kept)
+            for sequence in _retired(cache, running):
                 yield watch.completion(sequence)
             logits = self._decode(cache, running) if running else []
 
@@ -303,14 +259,7 @@ class TransformersBackend:
                 return batch, True
             if request is None:
                 break
-            ids, prefill = self.encode(request.prompt, request.place)
-            room = self.limit - len(ids)
-            if not ids or room < 1:
-                raise BadInput(
-                    f"the prompt has {len(ids)} tokens, the model's context {self.limit}",
-                    place=request.place,
-                    remedy="shorten it or drop it with `r1 filter --where`",
-                )
+            ids, prefill = encode_request(self.tokenizer, request, self.limit)
             batch.append(
                 _Prompt(
                     request, ids, prefill, torch.empty(0), [], deque(range(len(request.samples)))
@@ -338,9 +287,9 @@ class TransformersBackend:
                 prompt.cache = [(k[:, span], v[:, span]) for k, v in capture.layers]
         return batch
 
-    def _decode(self, cache: SlotCache, running: Sequence[_Sequence]) -> list[Tensor]:
+    def _decode(self, cache: SlotCache, running: list[_Running]) -> list[Tensor]:
         """Logits after the last token of each running sequence."""
-        tokens = torch.tensor([sequence.ids[-1] for sequence in running], device=self.model.device)
+        tokens = torch.tensor([each.sequence.ids[-1] for each in running], device=self.model.device)
         width = self.fixed_rows or len(running)
         parts = []
         for start in range(0, len(running), width):
@@ -372,121 +321,18 @@ class TransformersBackend:
         return FIXED_ROWS if torch.equal(straight[order], turned) else 1
 
 
-class _Watch:
-    """Follows the running sequences: where they end, and where thinking is cut or extended."""
-
-    def __init__(self, backend: TransformersBackend, sampling: Sampling) -> None:
-        self.sampling, self.backend = sampling, backend
-        self.tokenizer = backend.tokenizer
-        self.ends = backend.ends
-        self.control = sampling.think_budget is not None or sampling.think_extend > 0
-        self.close_ids = self._encode(CLOSE) if self.control else []
-        self._last_chars: set[str] = {text[-1] for text in sampling.stop if text}
-        if self.control:
-            self._last_chars |= {">"}
-        self._shows = functools.cache(lambda token: self.tokenizer.decode([token]))
-
-    def start(self, prompt: _Prompt, index: int) -> _Sequence:
-        request = prompt.request
-        self._last_chars |= {text[-1] for text in request.prompt.stop}
-        opened = prompt.prefill.rfind("<think>") > prompt.prefill.rfind(CLOSE)
-        sequence = _Sequence(
-            prompt,
-            request.samples[index],
-            _uniforms(request.seeds[index]),
-            opened,
-            self.sampling.think_extend,
-        )
-        self._limit(sequence)
-        return sequence
-
-    def take(self, sequence: _Sequence, token: int, logprob: float) -> int | None:
-        """Adds a drawn token. Returns how many of its tokens are kept where thinking goes on instead."""
-        kept = None
-        ended = False
-        if sequence.forced:
-            token = sequence.forced.popleft()
-            sequence.push(token, None)
-        elif token in self.ends and sequence.thinking and sequence.extends > 0:
-            kept = self._extend(sequence, len(sequence.ids))
-        else:
-            sequence.push(token, logprob)
-            ended = token in self.ends
-        if ended:
-            sequence.finish = "stop"
-        elif kept is None and not self._last_chars.isdisjoint(self._shows(token)):
-            kept = self._look(sequence)
-        room = min(self.sampling.max_tokens, self.backend.limit - len(sequence.prompt.ids))
-        if not sequence.finish and len(sequence.ids) >= room:
-            sequence.finish = "length"
-        self._limit(sequence)
-        return kept
-
-    def _limit(self, sequence: _Sequence) -> None:
-        """Forces the end of thinking where its budget is used up."""
-        budget = self.sampling.think_budget
-        if budget is None or not sequence.thinking or len(sequence.ids) < budget:
-            return
-        if not sequence.forced:
-            sequence.forced.extend(self.close_ids)
-            sequence.extends = 0
-
-    def _look(self, sequence: _Sequence) -> int | None:
-        """What the newest text means: a stop string, or the start or end of thinking."""
-        stops = (*self.sampling.stop, *sequence.prompt.request.prompt.stop)
-        reach = max((len(text.encode()) for text in (*stops, CLOSE)), default=0) + 4
-        tail = self.tokenizer.decode(sequence.ids[-reach:])
-        if any(text in tail for text in stops):
-            sequence.finish = "stop"
-            return None
-        if not self.control:
-            return None
-        if not sequence.thinking:
-            sequence.thinking = tail.rstrip().endswith("<think>")
-        elif CLOSE in tail:
-            if sequence.extends > 0:
-                cut = len(sequence.ids) - 1
-                while CLOSE[0] not in self._shows(sequence.ids[cut]):
-                    cut -= 1
-                return self._extend(sequence, cut)
-            sequence.thinking = False
-        return None
-
-    def _extend(self, sequence: _Sequence, cut: int) -> int:
-        """Goes back to the first `cut` tokens and makes the model think on."""
-        removed = self.tokenizer.decode(sequence.ids[cut:])
-        del sequence.ids[cut:], sequence.logprobs[cut:]
-        sequence.extends -= 1
-        sequence.forced.extend(self._encode(removed.partition(CLOSE[0])[0] + WAIT))
-        sequence.push(sequence.forced.popleft(), None)
-        return cut
-
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def completion(self, sequence: _Sequence) -> Completion:
-        request = sequence.prompt.request
-        ids = sequence.ids
-        said = ids[:-1] if ids and ids[-1] in self.ends else ids
-        # Decoded after the prompt's last token: some tokenizers drop a leading space otherwise.
-        before = self.tokenizer.decode(sequence.prompt.ids[-1:])
-        text = self.tokenizer.decode(sequence.prompt.ids[-1:] + said)
-        text = text[len(before) :] if text.startswith(before) else self.tokenizer.decode(said)
-        if sequence.finish == "stop":
-            cuts = [i for stop in self.sampling.stop if (i := text.find(stop)) >= 0]
-            cuts += [i + len(s) for s in request.prompt.stop if (i := text.find(s)) >= 0]
-            text = text[: min(cuts, default=len(text))]
-        return Completion(
-            request.key,
-            sequence.sample,
-            text,
-            sequence.finish,
-            sequence.prompt.prefill,
-            sequence.prompt.ids,
-            ids,
-            sequence.logprobs,
-        )
+def _retired(cache: SlotCache, running: list[_Running]) -> list[Sequence]:
+    """Takes the sequences that ended out of `running`; the last ones move to their slots."""
+    ended = [bool(each.sequence.finish) for each in running]
+    done = [each.sequence for each in running if each.sequence.finish]
+    left = len(running) - len(done)
+    free = [slot for slot in range(left) if ended[slot]]
+    last = [slot for slot in range(left, len(running)) if not ended[slot]]
+    cache.move(last, free)
+    for old, new in zip(last, free, strict=True):
+        running[new] = running[old]
+    del running[left:]
+    return done
 
 
 def _uniforms(seed: int) -> Iterator[float]:
@@ -494,16 +340,3 @@ def _uniforms(seed: int) -> Iterator[float]:
     generator = np.random.Generator(np.random.Philox(key=seed))
     while True:
         yield from generator.random(64).tolist()
-
-
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a completion, as the model's generation settings and its tokenizer name them."""
-    found: set[int] = set()
-    with suppress(AttributeError):
-        named = model.generation_config.eos_token_id
-        found |= set(named if isinstance(named, list) else [named])
-    found.add(tokenizer.eos_token_id)
-    ends = frozenset(token for token in found if token is not None)
-    if not ends:
-        raise R1Error("the model names no end-of-text token; set eos_token in its tokenizer")
-    return ends

@@ -17,7 +17,8 @@ from stages.data.options import Engine, Lora, Optimizer, Saving
 from stages.data.record import Record, digest, place_of, seed_of
 from stages.data.report import Report
 from stages.data.templates import Template
-from stages.inference.transformers import TransformersBackend, load_tokenizer
+from stages.inference.encoding import load_tokenizer
+from stages.inference.transformers import TransformersBackend
 from stages.training.examples import example, lessons
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows

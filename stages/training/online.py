@@ -17,8 +17,10 @@ from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling, Sa
 from stages.data.record import Record, group_of, need, place_of, reward_of, said_by
 from stages.data.report import Report
 from stages.data.templates import Template
+from stages.inference.backend import Follower, open_follower, resolved
 from stages.inference.complete import Plan
-from stages.inference.transformers import TransformersBackend, load_model, load_tokenizer
+from stages.inference.encoding import load_tokenizer
+from stages.inference.transformers import TransformersBackend, load_model
 from stages.rewards.scorer import Scorer
 from stages.training.ahead import Ahead, Batch
 from stages.training.policy import Policy
@@ -72,6 +74,7 @@ def reinforce(
     items = list(records)
     if not items:
         raise BadInput("no records to train on", place="stdin", remedy="give problems, or rollouts")
+    engine = resolved(engine)
     tokenizer = load_tokenizer(model)
     policy = Policy(model, engine, lora, seed)
     backend = TransformersBackend(policy.plain, tokenizer, engine)
@@ -124,13 +127,15 @@ def reinforce(
         saving=saving,
     )
     on_policy = not one_step_off and (not rollouts or _same_model(items, plan.revision))
-    if one_step_off:
-        backend = TransformersBackend(copy.deepcopy(policy.plain), tokenizer, engine)
     with ExitStack() as scope:
+        sampler: Follower = backend
+        if not rollouts:
+            sampler = open_follower(engine, model, policy.plain, apart=one_step_off)
+            scope.callback(sampler.close)
         scorer = scope.enter_context(Scorer(list(rewards), workers=workers))
         learner = Learner(
             policy,
-            backend,
+            sampler,
             scorer,
             objective,
             sampling,

@@ -21,9 +21,8 @@ from stages.data.errors import BadInput, R1Error
 from stages.data.options import Objective, Sampling
 from stages.data.record import Record, group_of, need, place_of, seed_of
 from stages.data.text import mixing, split_thinking, target_language
+from stages.inference.backend import Follower
 from stages.inference.complete import Plan, run_plan
-from stages.inference.fingerprint import fingerprint
-from stages.inference.transformers import TransformersBackend
 from stages.objectives.advantage import EQUAL, advantages
 from stages.objectives.policy import importance, kl, policy_loss, weights
 from stages.rewards.habits import reflects
@@ -38,7 +37,7 @@ class Learner:
     """The policy under training with what it needs to sample, score and learn."""
 
     policy: Policy
-    backend: TransformersBackend
+    backend: Follower
     scorer: Scorer
     objective: Objective
     sampling: Sampling
@@ -49,16 +48,9 @@ class Learner:
     rewarded: bool = True  # False: nothing but the divergence from the reference is learned
     largest_gap: float = 0.0  # of the step, between the sampler's log-probability and the policy's
 
-    @torch.no_grad()
     def sync(self) -> None:
-        """Gives the sampler the policy's weights, where it has its own; it refuses to sample with any others."""
-        trained = self.policy.plain
-        if self.backend.model is not trained:
-            for copy, weight in zip(
-                self.backend.model.parameters(), trained.parameters(), strict=True
-            ):
-                copy.copy_(weight)
-        self.backend.expected = fingerprint(trained.parameters())
+        """Gives the sampler the policy's weights; it refuses to sample with any others."""
+        self.backend.follow(self.policy.plain)
 
     def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
         """Scored completions of `problems`, a group after the other."""

@@ -21,7 +21,8 @@ from stages.data import templates
 from stages.data.options import Engine, Lora, Sampling, threads
 from stages.data.record import Record
 from stages.inference.backend import Completion, Request
-from stages.inference.transformers import TransformersBackend, load_tokenizer
+from stages.inference.encoding import load_tokenizer
+from stages.inference.transformers import TransformersBackend
 from stages.objectives.products import pack, product
 from stages.training.policy import Policy
 from stages.training.rows import Sample, rows

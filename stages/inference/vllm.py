@@ -1,0 +1,213 @@
+"""Generation with vLLM: requests go in as places come free, completions come out as they finish.
+
+Prompts go in as token ids and token ids come out, so that prompt, text and ends are those of the transformers backend.
+Where the text decides how a completion goes on (stop strings, budget forcing) it is followed token by token; a forced
+text becomes part of the prompt of a second request, whose beginning is still in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from stages.data.errors import R1Error, UsageError
+from stages.data.options import Engine, Sampling, check
+from stages.data.record import seed_of
+from stages.inference import vllm_engine
+from stages.inference.backend import Completion, Request
+from stages.inference.encoding import encode_request, end_ids, load_tokenizer
+from stages.inference.watch import Sequence, Watch
+
+IN_FLIGHT = 3  # sequences given to the engine, for each that it decodes at once
+LARGEST = 2**63 - 1
+
+
+class VllmBackend:
+    """`model` in an engine of its own; `follows` says that its weights will come from `follow`."""
+
+    def __init__(
+        self, model: str, engine: Engine, *, follows: bool = False, apart: bool = False
+    ) -> None:
+        if engine.deterministic:
+            raise UsageError("--deterministic: vllm cannot promise it; use --backend transformers")
+        if follows and engine.tp > 1:
+            raise UsageError(
+                f"--tp {engine.tp}: a model under training goes to one GPU; leave it at 1"
+            )
+        self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)
+        self.tokenizer = load_tokenizer(model)
+        config = self.engine.vllm_config
+        self.limit = int(config.model_config.max_model_len)
+        self.places = IN_FLIGHT * int(config.scheduler_config.max_num_seqs)
+        self.ends = end_ids(self.tokenizer, _named_ends(model))
+        self.sleeps = bool(config.model_config.enable_sleep_mode)
+        self.follows = follows
+        self.expected: int | None = None  # the fingerprint its weights must have
+        self.count = 0
+
+    def close(self) -> None:
+        """Ends the engine; a generation that runs in another thread ends with an error."""
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            vllm_engine.stop(engine)
+
+    def follow(self, model: Any) -> None:
+        """See `Follower`."""
+        from stages.inference import vllm_weights
+
+        self._wake()
+        runner = self.engine.model_executor.driver_worker.worker.model_runner
+        self.expected = vllm_weights.load(
+            runner, vllm_weights.named_weights(model), self.engine.model_config.dtype
+        )
+        self.engine.reset_prefix_cache()
+
+    def generate(
+        self, requests: Iterable[Request | None], sampling: Sampling
+    ) -> Iterator[Completion | None]:
+        """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
+        check(sampling)
+        if not all(sampling.stop):
+            raise UsageError("--stop '': an empty text stops everywhere")
+        self._wake()
+        self._prove()
+        watch = Watch(self.tokenizer, self.ends, self.limit, sampling)
+        running: dict[str, Sequence] = {}
+        source = iter(requests)
+        exhausted = False
+        try:
+            while True:
+                while len(running) < self.places and not exhausted:
+                    try:
+                        request = next(source)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    if request is None:
+                        break
+                    for sequence in self._sequences(request, watch):
+                        self._go_on(sequence, watch, running)
+                        if sequence.finish:
+                            yield watch.completion(sequence)
+                if not running:
+                    if exhausted:
+                        return
+                    yield None
+                    continue
+                for output in self._step():
+                    done = self._advance(output, watch, running)
+                    if done is not None:
+                        yield done
+        finally:
+            if self.engine is not None:
+                self.engine.abort_request(list(running))
+                self._sleep()
+
+    def _sequences(self, request: Request, watch: Watch) -> Iterator[Sequence]:
+        ids, prefill = encode_request(self.tokenizer, request, self.limit)
+        for index in range(len(request.samples)):
+            yield watch.start(request, index, ids, prefill)
+
+    def _go_on(self, sequence: Sequence, watch: Watch, running: dict[str, Sequence]) -> None:
+        """Takes what is forced, and asks for the rest of the sequence where it has one."""
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+
+        while sequence.forced and not sequence.finish:
+            watch.take(sequence, sequence.forced[0], None)
+        if sequence.finish:
+            return
+        sampling, request = watch.sampling, sequence.request
+        seed = request.seeds[sequence.index]
+        if sequence.ids:  # the draws of the first request are not drawn again
+            seed = seed_of(seed, len(sequence.ids))
+        followed = watch.needed(request)
+        name = str(self.count)
+        self.count += 1
+        running[name] = sequence
+        self.engine.add_request(
+            name,
+            tokens_input(sequence.prompt_ids + sequence.ids),
+            SamplingParams(
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                max_tokens=watch.room(sequence) - len(sequence.ids),
+                seed=seed & LARGEST if sampling.temperature else None,
+                stop_token_ids=sorted(self.ends),
+                ignore_eos=True,
+                detokenize=False,
+                logprobs=0 if request.logprobs else None,
+                output_kind=RequestOutputKind.DELTA if followed else RequestOutputKind.FINAL_ONLY,
+            ),
+        )
+
+    def _step(self) -> list[Any]:
+        if self.engine is None:
+            raise R1Error("vLLM was closed while it was generating")
+        try:
+            outputs: list[Any] = self.engine.step()
+        except Exception as error:  # whatever a kernel, a driver or a worker may raise
+            raise vllm_engine.failed(error) from error
+        return outputs
+
+    def _advance(
+        self, output: Any, watch: Watch, running: dict[str, Sequence]
+    ) -> Completion | None:
+        """Takes the new tokens of one sequence. Returns its completion where it is finished."""
+        name = output.request_id
+        sequence = running.get(name)
+        if sequence is None:  # what came after its end
+            return None
+        new = output.outputs[0]
+        for place, token in enumerate(new.token_ids):
+            logprob = new.logprobs[place][token].logprob if new.logprobs else None
+            if logprob is not None and not math.isfinite(logprob):
+                raise R1Error("the model's logits are not finite: its weights are broken")
+            watch.take(sequence, token, logprob)
+            if sequence.finish or sequence.forced:
+                break
+        if not (sequence.finish or sequence.forced or output.finished):
+            return None
+        del running[name]
+        if not output.finished:
+            self.engine.abort_request([name])
+        if not sequence.finish:
+            if not sequence.forced:
+                raise R1Error(f"vLLM ended a completion early: {new.finish_reason}")
+            self._go_on(sequence, watch, running)
+        return watch.completion(sequence) if sequence.finish else None
+
+    def _prove(self) -> None:
+        if not self.follows:
+            return
+        from stages.inference import vllm_weights
+
+        (found,) = self.engine.apply_model(vllm_weights.loaded)
+        if found != self.expected:
+            raise R1Error(
+                "the sampler does not hold the weights that are trained: their checksums differ"
+            )
+
+    def _sleep(self) -> None:
+        """Gives the GPU's memory to the trainer; weights go to the CPU's."""
+        if self.sleeps:
+            self.engine.sleep(level=1)
+
+    def _wake(self) -> None:
+        if self.sleeps and self.engine.is_sleeping():
+            self.engine.wake_up()
+
+
+def _named_ends(model: str) -> int | list[int] | None:
+    """The end tokens of the model's generation settings, which it has in a file or in its config."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        settings = GenerationConfig.from_pretrained(model)
+    except OSError:
+        settings = GenerationConfig.from_model_config(AutoConfig.from_pretrained(model))
+    named: int | list[int] | None = settings.eos_token_id
+    return named

