@@ -20,6 +20,7 @@ from stages.data.errors import UsageError
 
 __all__ = [
     "Doc",
+    "Endpoint",
     "Engine",
     "Flag",
     "Lora",
@@ -126,8 +127,8 @@ class Engine:
     """What generates the text, and on what."""
 
     backend: Annotated[
-        Literal["transformers", "echo"],
-        Doc("What generates; echo repeats the prompt, for dry runs."),
+        Literal["transformers", "openai", "echo"],
+        Doc("What generates; openai is a server, echo repeats the prompt, for dry runs."),
     ] = "transformers"
     batch_size: Annotated[int, Doc("Sequences decoded at once."), Range(low=1)] = 64
     device: Annotated[str, Doc("auto, cpu, cuda or cuda:N.")] = "auto"
@@ -141,6 +142,21 @@ class Engine:
     deterministic: Annotated[
         bool, Doc("Fixed batch shapes: the same bytes at any batch size or shard. Slower.")
     ] = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The server that --backend openai asks, --batch-size requests at once."""
+
+    base_url: Annotated[
+        str | None, Doc("Where it answers, such as http://HOST:8000/v1."), Flag("--base-url", metavar="URL")
+    ] = None  # fmt: skip
+    patience: Annotated[
+        float, Doc("Seconds to go on asking a server that fails."), Range(low=0)
+    ] = 600.0
+    request_timeout: Annotated[float, Doc("Seconds to wait for one answer."), Range(above=0)] = (
+        3600.0
+    )
 
 
 @dataclass(frozen=True)
