@@ -16,6 +16,7 @@ from stages.data import templates
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.options import (
     Doc,
+    Endpoint,
     Engine,
     Flag,
     Lora,
@@ -86,6 +87,7 @@ def run(
     lora: Lora = Lora(),
     saving: Saving = Saving(),
     engine: Engine = Engine(),
+    endpoint: Endpoint = Endpoint(),
     resume: bool = False,
     report: Report = SILENT,
 ) -> Checkpoint:
@@ -164,6 +166,7 @@ def run(
         seed=seed,
         sampling=sampling,
         engine=engine,
+        endpoint=endpoint,
         resume=resume,
         report=report,
     )

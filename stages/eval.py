@@ -18,7 +18,7 @@ from stages.data import jsonl, templates
 from stages.data.checkpoint import read_manifest
 from stages.data.errors import BadInput, UsageError
 from stages.data.jsonl import Journal
-from stages.data.options import Doc, Engine, Flag, Range, Sampling
+from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record, digest, place_of
 from stages.data.report import SILENT, Report
 from stages.data.results import Results
@@ -88,6 +88,7 @@ def run(
     seed: Annotated[int, Doc("Of the sampling, and of a benchmark that makes its problems.")] = 0,
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
     engine: Engine = Engine(),
+    endpoint: Endpoint = Endpoint(),
     report: Report = SILENT,
     journal: Journal | None = None,
 ) -> Results:
@@ -123,6 +124,7 @@ def run(
                 samples=samples or (chosen.samples if chosen else 4),
                 sampling=sampling,
                 engine=engine,
+                endpoint=endpoint,
                 seed=seed,
                 report=report,
                 journal=journal,

@@ -1,7 +1,7 @@
 """Sample completions of problems with a model.
 
 Each input record is a problem (`id`, `prompt`, and what rewards need); each output record is one of
-its completions, in input order. A completion's random numbers depend on the seed, the problem's id
+its completions, in input order unless --unordered. A completion's random numbers depend on the seed, the problem's id
 and the sample's number alone.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated
 from stages.data import jsonl, templates
 from stages.data.errors import UsageError
 from stages.data.jsonl import Journal
-from stages.data.options import Doc, Engine, Flag, Range, Sampling
+from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 
@@ -28,7 +28,11 @@ EXAMPLES = (
 def run(
     records: Iterable[Record],
     *,
-    model: Annotated[str, Doc("Checkpoint directory or hub name."), Flag("-m", "--model")],
+    model: Annotated[
+        str,
+        Doc("Checkpoint directory, hub name, or what the server calls it."),
+        Flag("-m", "--model"),
+    ],
     samples: Annotated[
         int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
     ] = 1,
@@ -45,6 +49,7 @@ def run(
     ] = None,
     reflect: Annotated[bool, Doc("Ask for reflection and verification in the prompt.")] = False,
     tokens: Annotated[bool, Doc("Keep token ids and log-probabilities, for training.")] = False,
+    unordered: Annotated[bool, Doc("Give out completions as they finish.")] = False,
     shard: Annotated[
         str | None,
         Doc("Take every n-th problem, from the i-th: i/n, i from 0."),
@@ -53,6 +58,7 @@ def run(
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(),
     engine: Engine = Engine(),
+    endpoint: Endpoint = Endpoint(),
     report: Report = SILENT,
     journal: Journal | None = None,
 ) -> Iterator[Record]:
@@ -79,6 +85,7 @@ def run(
         template=chosen,
         sampling=sampling,
         engine=engine,
+        endpoint=endpoint,
         samples=samples,
         seed=seed,
         report=report,
@@ -86,6 +93,7 @@ def run(
         tokens=tokens,
         examples=examples,
         reflect=reflect,
+        unordered=unordered,
     ):
         made += 1
         cut += record["finish"] == "length"

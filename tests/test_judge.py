@@ -4,70 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import R1
+from served import Served, says
 
 from stages.data.errors import Unavailable, UsageError
 from stages.data.record import Record
 from stages.inference import server as client
+from stages.rewards import grading
 from stages.rewards.grading import Judge
 from stages.rewards.helpfulness import helpfulness
 from stages.rewards.judge import judge
 from stages.rewards.reward_model import reward_model
 from stages.rewards.scorer import Scorer
 
-Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
-
-
-class Served:
-    """A server of the OpenAI protocol: `reply` makes its answers, `asked` holds the requests."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.reply: Reply = lambda body: says("The two are equal.\nVerdict: 1")
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                served.asked.append(body)
-                served.keys.append(self.headers["Authorization"])
-                status, reply = served.reply(body)
-                if not status:  # hangs up
-                    self.connection.close()
-                    return
-                data = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-
-def says(text: str) -> tuple[int, dict[str, Any]]:
-    return 200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
-
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(client, "FIRST", 0.01)
     made = Served()
     yield made
-    made.http.shutdown()
-    made.http.server_close()
+    made.stop()
 
 
 def answered(text: str, answer: str | None = "Paris", **fields: Any) -> Record:
@@ -140,9 +101,13 @@ def test_a_server_that_stumbles_is_asked_again(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, "OPENAI_API_KEY"), (404, "refuses model"), (500, "6 times")]
+    ("status", "words"),
+    [(401, "OPENAI_API_KEY"), (404, "refuses model"), (500, "is the server up")],
 )
-def test_a_server_that_will_not_ends_the_run(served: Served, status: int, words: str) -> None:
+def test_a_server_that_will_not_ends_the_run(
+    served: Served, status: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "PATIENCE", 0.2)
     served.reply = lambda body: (status, {"error": {"message": "so there"}})
     with pytest.raises(Unavailable, match=words) as caught:
         judge([answered("Paris")] * 40, model="m", url=served.url)

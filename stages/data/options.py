@@ -20,6 +20,7 @@ from stages.data.errors import UsageError
 
 __all__ = [
     "Doc",
+    "Endpoint",
     "Engine",
     "Flag",
     "Lora",
@@ -126,9 +127,9 @@ class Engine:
     """What generates the text, and on what."""
 
     backend: Annotated[
-        Literal["auto", "transformers", "vllm", "echo"],
+        Literal["auto", "transformers", "vllm", "openai", "echo"],
         Doc(
-            "What generates: auto is vllm where it is installed and there is a GPU, else transformers; echo repeats the prompt, for dry runs."
+            "What generates: auto is vllm where it is installed and there is a GPU, else transformers; openai is a server; echo repeats the prompt, for dry runs."
         ),
     ] = "auto"
     batch_size: Annotated[
@@ -160,6 +161,21 @@ class Engine:
         Doc("Any engine argument of vllm; the value is JSON, or a text. Repeatable."),
         Flag("--vllm", metavar="KEY=VALUE"),
     ] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The server that --backend openai asks, --batch-size requests at once."""
+
+    base_url: Annotated[
+        str | None, Doc("Where it answers, such as http://HOST:8000/v1."), Flag("--base-url", metavar="URL")
+    ] = None  # fmt: skip
+    patience: Annotated[
+        float, Doc("Seconds to go on asking a server that fails."), Range(low=0)
+    ] = 600.0
+    request_timeout: Annotated[float, Doc("Seconds to wait for one answer."), Range(above=0)] = (
+        3600.0
+    )
 
 
 @dataclass(frozen=True)

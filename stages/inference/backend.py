@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
-from stages.data.options import Engine, Sampling
+from stages.data.errors import UsageError
+from stages.data.options import Endpoint, Engine, Sampling
+from stages.data.report import SILENT, Report
 from stages.data.templates import Rendered
 
 
@@ -40,6 +42,12 @@ class Completion:
     prompt_ids: list[int]
     completion_ids: list[int]
     logprobs: list[float | None]
+    counts: tuple[int, int] | None = None  # tokens of prompt and completion, where ids are unknown
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """How many tokens the prompt and the completion have."""
+        return self.counts or (len(self.prompt_ids), len(self.completion_ids))
 
 
 class Backend(Protocol):
@@ -48,7 +56,7 @@ class Backend(Protocol):
     def generate(
         self, requests: Iterable[Request | None], sampling: Sampling
     ) -> Iterator[Completion | None]:
-        """Completions in the order they finish; a None where none runs and none was requested.
+        """Completions in the order they finish; a None where none has, and what waits may be given out.
 
         Closing the iterator drops what is unfinished.
         """
@@ -80,9 +88,22 @@ def resolved(engine: Engine) -> Engine:
     return replace(engine, backend=chosen)
 
 
-def open_backend(engine: Engine, model: str) -> Backend:
-    """The backend that `engine` names, with `model` loaded."""
+def open_backend(
+    engine: Engine,
+    model: str,
+    *,
+    endpoint: Endpoint = Endpoint(),
+    tokens: bool = False,
+    report: Report = SILENT,
+) -> Backend:
+    """The backend that `engine` names, with `model` loaded; `tokens` asks for ids and log-probabilities."""
     engine = resolved(engine)
+    if engine.backend == "openai":
+        from stages.inference.openai import OpenAI
+
+        return OpenAI(model, engine, endpoint, report, tokens)
+    if endpoint.base_url:
+        raise UsageError("--base-url is where a server is: add --backend openai")
     if engine.backend == "echo":
         from stages.inference.echo import Echo
 

@@ -9,7 +9,7 @@ from typing import Any
 from stages.data.checkpoint import revision
 from stages.data.errors import BadInput
 from stages.data.jsonl import Journal
-from stages.data.options import Engine, Sampling
+from stages.data.options import Endpoint, Engine, Sampling
 from stages.data.record import Record, code_version, digest, need, place_of, seed_of, stamp
 from stages.data.report import SILENT, Report
 from stages.data.templates import Template
@@ -75,19 +75,22 @@ def complete(
     engine: Engine,
     samples: int,
     seed: int,
+    endpoint: Endpoint = Endpoint(),
     report: Report = SILENT,
     journal: Journal | None = None,
     tokens: bool = False,
     examples: Sequence[Record] = (),
     reflect: bool = False,
+    unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads `model` and yields `samples` completions of each problem, in input order."""
+    """Loads `model` and yields `samples` completions of each problem, in input order unless `unordered`."""
     backend: Backend | None = None
     engine = resolved(engine)
     try:
         plan = Plan(
             model,
-            revision(model),
+            # What a server calls a directory may be another one there.
+            model if engine.backend == "openai" else revision(model),
             template,
             sampling,
             seed,
@@ -97,8 +100,10 @@ def complete(
             reflect,
             tokens,
         )
-        backend = open_backend(engine, model)
-        yield from run_plan(records, plan, backend, report=report, journal=journal)
+        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
+        yield from run_plan(
+            records, plan, backend, report=report, journal=journal, unordered=unordered
+        )
     finally:
         if backend is not None:
             backend.close()
@@ -112,8 +117,9 @@ def run_plan(
     report: Report = SILENT,
     journal: Journal | None = None,
     ahead: int = 256,
+    unordered: bool = False,
 ) -> Iterator[Record]:
-    """The completions of `records` in input order, one record each.
+    """The completions of `records` in input order, or as they finish where `unordered`, one record each.
 
     At most `ahead` problems are read before the first of them is finished and given out.
     """
@@ -181,6 +187,15 @@ def run_plan(
 
     def finished() -> Iterator[Record]:
         nonlocal next_out
+        if unordered:
+            for key, entry in list(pending.items()):
+                for record in entry.done.values():
+                    report.advance()
+                    yield record
+                entry.done.clear()
+                if not entry.missing:
+                    del pending[key]
+            return
         while next_out in pending and not pending[next_out].missing:
             entry = pending.pop(next_out)
             next_out += 1
@@ -233,7 +248,7 @@ def _record(problem: Record, made: Completion, plan: Plan) -> Record:
         problem,
         "generate",
         **plan.origin(),
-        tokens=len(made.completion_ids),
-        prompt_tokens=len(made.prompt_ids),
+        tokens=made.lengths[1],
+        prompt_tokens=made.lengths[0],
     )
     return problem.adding(**fields)

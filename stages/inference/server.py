@@ -1,7 +1,7 @@
-"""Chat answers from a server that speaks the OpenAI protocol: `vllm serve`, llama.cpp, a company's.
+"""A server that speaks the OpenAI protocol: `vllm serve`, llama.cpp, a company's.
 
-    server = Server("http://localhost:8000/v1", "Qwen/Qwen3-8B")
-    answers = server.chat(["What is 3+4?"], temperature=0.0, max_tokens=64, seed=0)
+    with Server("http://localhost:8000/v1", patience=60) as server:
+        answers = server.chat(["What is 3+4?"], model="Qwen/Qwen3-8B", max_tokens=64)
 
 OPENAI_API_KEY is sent as the bearer token where it is set.
 """
@@ -11,19 +11,25 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import queue
 import random
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from stages.data.errors import Unavailable
+from stages.data.jsonl import decode
+from stages.inference.connection import Connections
+from stages.inference.crew import worked
 
+T = TypeVar("T")
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # HTTP: the same request may do better later
-LONGEST = 30.0  # seconds between two attempts
+CROWDED = {429, 503}  # too many requests; others are answered meanwhile
+FATAL = {401, 403, 404}
+FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts
+TELL = 30.0  # seconds between two words about a server in trouble
 
 
 @dataclass(frozen=True)
@@ -34,77 +40,128 @@ class Refused:
 
 
 class Server:
-    """`model` behind `url`, which ends in /v1. `jobs` requests at once, each tried `attempts` times.
+    """What answers at `url`, which ends in /v1. Threads may share it.
 
-    `timeout` is in seconds, for one attempt.
+    A request that fails in a way that may pass is tried again, with longer and longer pauses, for
+    `patience` seconds; `timeout` is in seconds, for one answer. `told` collects what the user should know.
     """
 
-    def __init__(
-        self, url: str, model: str, *, jobs: int = 16, attempts: int = 6, timeout: float = 600.0
-    ) -> None:
-        self.url, self.model = url.rstrip("/"), model
-        self.jobs, self.attempts, self.timeout = jobs, attempts, timeout
+    def __init__(self, url: str, *, patience: float, timeout: float = 600.0) -> None:
+        self.url, self.patience = url.rstrip("/"), patience
+        self.told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._connections = Connections(self.url, timeout=timeout)
+        self._closed = threading.Event()
+        self._answered = self._silent_until = float("-inf")
+        self._in_trouble = False
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drops what is unanswered."""
+        self._closed.set()
+        self._connections.close()
+
+    def ask(
+        self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]
+    ) -> T | Refused:
+        """What `read` makes of the answer to `body`, or of the page at `path` without one.
+
+        An answer for which `read` raises ValueError, LookupError or TypeError is none, and is asked for again.
+        Raises Unavailable where the server cannot be reached for that long, or refuses everyone (401, 403, 404).
+        """
+        began: float | None = None
+        pause = FIRST
+        while True:
+            wait, crowded = 0.0, False
+            try:
+                status, headers, data = self._exchange(path, body)
+                crowded = status in CROWDED
+                if status == 200:
+                    found = read(decode(data))
+                    self._recovered()
+                    return found
+                why = f"{status} {_said(data) or http.client.responses.get(status, '')}".rstrip()
+                if status in FATAL:
+                    raise Unavailable(
+                        f"{self.url}{path} refuses {_named(body)}: {why}; "
+                        "see the address, the model's name and OPENAI_API_KEY"
+                    )
+                if status not in PASSING:
+                    return Refused(f"the server refused it: {why}")
+                wait = _seconds(headers.get("Retry-After"))
+            except (OSError, http.client.HTTPException) as error:
+                why = str(error) or type(error).__name__
+            except (ValueError, LookupError, TypeError) as error:
+                why = f"its answer is no completion ({type(error).__name__}: {error})"
+            now = time.monotonic()
+            began = now if began is None else began
+            wait = max(wait, pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST)
+            # A crowded server is there, and may be answering all but this one.
+            since = max(began, self._answered) if crowded else began
+            if now + wait - since > self.patience:
+                raise Unavailable(
+                    f"{self.url}: {why}, and so for {self.patience:g} s; is the server up?"
+                )
+            self._stumbled(why)
+            if self._closed.wait(wait):
+                raise Unavailable(f"{self.url}: no longer asked")
 
     def chat(
-        self, texts: Sequence[str], *, temperature: float, max_tokens: int, seed: int
+        self,
+        texts: Sequence[str],
+        *,
+        model: str,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        jobs: int = 16,
     ) -> list[str | Refused]:
-        """An answer to each of `texts`, each a message of the user, in their order.
+        """An answer to each of `texts`, each a message of the user, in their order, `jobs` at once.
 
-        Raises Unavailable where the server cannot be reached, or refuses everything (401, 403, 404).
+        Raises Unavailable as `ask` does.
         """
-        bodies = [
-            {
-                "model": self.model,
+
+        def one(numbered: tuple[int, str]) -> tuple[int, str | Refused]:
+            number, text = numbered
+            body = {
+                "model": model,
                 "messages": [{"role": "user", "content": text}],
                 "temperature": temperature,
                 "max_tokens": max_tokens,
                 "seed": seed,
             }
-            for text in texts
-        ]
-        with ThreadPoolExecutor(self.jobs) as pool:
-            waiting = [pool.submit(self._ask, body) for body in bodies]
-            try:
-                return [each.result() for each in waiting]
-            except BaseException:
-                for each in waiting:
-                    each.cancel()
-                raise
+            answer = self.ask("/chat/completions", body, _text_of)
+            return number, answer
 
-    def _ask(self, body: dict[str, Any]) -> str | Refused:
-        why = ""
-        for attempt in range(self.attempts):
-            if attempt:
-                time.sleep(min(LONGEST, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0))
-            try:
-                return _text_of(self._post(body))
-            except urllib.error.HTTPError as error:
-                why = f"{error.code} {_said(error)}"
-                if error.code in (401, 403, 404):
-                    raise Unavailable(
-                        f"{self.url} refuses model {self.model}: {why}; "
-                        "see the address, the model's name and OPENAI_API_KEY"
-                    ) from error
-                if error.code not in PASSING:
-                    return Refused(f"the server refused it: {why}")
-            except (OSError, http.client.HTTPException) as error:
-                why = str(getattr(error, "reason", "") or error) or type(error).__name__
-            except (ValueError, KeyError, IndexError, TypeError):
-                why = "its answer is no chat completion"
-        raise Unavailable(f"{self.url}: {why}, {self.attempts} times; is the server up?")
+        found = dict(made for made in worked(one, enumerate(texts), jobs) if made is not None)
+        return [found[number] for number in range(len(texts))]
 
-    def _post(self, body: dict[str, Any]) -> Any:
+    def _exchange(
+        self, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get("OPENAI_API_KEY"):
+        if key := _key():
             headers["Authorization"] = f"Bearer {key}"
-        try:
-            request = urllib.request.Request(
-                f"{self.url}/chat/completions", json.dumps(body).encode(), headers
-            )
-        except ValueError as error:
-            raise Unavailable(f"{self.url}: no address; write http://HOST:PORT/v1") from error
-        with urllib.request.urlopen(request, timeout=self.timeout) as response:
-            return json.load(response)
+        data = None if body is None else json.dumps(body).encode()
+        return self._connections.ask("GET" if data is None else "POST", path, data, headers)
+
+    def _stumbled(self, why: str) -> None:
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + TELL
+            self._in_trouble = True
+            self.told.put(f"{self.url}: {why}; trying again for up to {self.patience:g} s")
+
+    def _recovered(self) -> None:
+        self._answered = time.monotonic()
+        if self._in_trouble:
+            self._in_trouble = False
+            self.told.put(f"{self.url} answers again")
 
 
 def _text_of(reply: Any) -> str | Refused:
@@ -113,12 +170,26 @@ def _text_of(reply: Any) -> str | Refused:
     return text if isinstance(text, str) else Refused(f"no text: {choice.get('finish_reason')}")
 
 
-def _said(error: urllib.error.HTTPError) -> str:
-    """The first words of the server's reason."""
+def _key() -> str:
+    return os.environ.get("OPENAI_API_KEY", "").strip()
+
+
+def _named(body: Mapping[str, Any] | None) -> str:
+    return f"model {body['model']}" if body else "to answer"
+
+
+def _said(data: bytes) -> str:
+    """The first words of the server's reason, without the key if it says it."""
     try:
-        said = json.loads(error.read(10_000))
+        said = decode(data)
         said = said.get("error", said)
         said = said.get("message", said) if isinstance(said, dict) else said
-    except (ValueError, OSError, AttributeError):
-        said = error.reason
-    return " ".join(str(said).split())[:200]
+    except (ValueError, AttributeError):
+        said = data[:200].decode(errors="replace")
+    words = " ".join(str(said).split())
+    return (words.replace(_key(), "…") if _key() else words)[:300]
+
+
+def _seconds(header: str | None) -> float:
+    """What Retry-After says, where it says a number."""
+    return float(header) if header and header.strip().isdigit() else 0.0

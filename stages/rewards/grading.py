@@ -25,6 +25,7 @@ from stages.rewards.verdict import Verdict
 
 FIELD = re.compile(r"\{(prompt|answer|completion)\}")
 VERDICT = re.compile(r"Verdict: (-?[0-9]+(?:\.[0-9]+)?)")
+PATIENCE = 60.0  # seconds to go on asking a server that fails
 WARMER = 0.7  # temperature of the second and later attempts of a model that is asked greedily
 
 
@@ -128,10 +129,15 @@ class Judge:
         if self.url:
             from stages.inference.server import Refused, Server
 
-            server = Server(self.url, self.model, jobs=self.jobs)
-            answers = server.chat(
-                asked, temperature=temperature, max_tokens=self.max_tokens, seed=attempt
-            )
+            with Server(self.url, patience=PATIENCE) as server:
+                answers = server.chat(
+                    asked,
+                    model=self.model,
+                    max_tokens=self.max_tokens,
+                    temperature=temperature,
+                    seed=attempt,
+                    jobs=self.jobs,
+                )
             return [each.why if isinstance(each, Refused) else each for each in answers]
         sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
         return _local(asked, self.model, self.device, sampling, attempt)

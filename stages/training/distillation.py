@@ -14,7 +14,7 @@ from typing import Any
 from stages.data import checkpoint, jsonl
 from stages.data.errors import BadInput, R1Error
 from stages.data.jsonl import Journal
-from stages.data.options import Engine, Sampling
+from stages.data.options import Endpoint, Engine, Sampling
 from stages.data.record import Record, digest
 from stages.data.report import Report
 from stages.data.selection import Selection, select
@@ -37,6 +37,7 @@ def traces(
     seed: int,
     sampling: Sampling,
     engine: Engine,
+    endpoint: Endpoint,
     resume: bool,
     report: Report,
 ) -> list[Record]:
@@ -50,7 +51,8 @@ def traces(
         raise BadInput(
             "no problems to distil", place="stdin", remedy="see what the stage before kept"
         )
-    check_files(teacher)
+    if engine.backend != "openai":
+        check_files(teacher)
     folder = work / "traces"
     folder.mkdir(parents=True, exist_ok=True)
     identity = digest(
@@ -75,6 +77,7 @@ def traces(
                 template=template,
                 sampling=sampling,
                 engine=engine,
+                endpoint=endpoint,
                 samples=samples,
                 seed=seed,
                 report=report,

@@ -70,6 +70,10 @@ def reinforce(
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
+    if engine.backend == "openai":
+        raise UsageError(
+            "--backend openai: a server does not sample from the weights that are trained"
+        )
     _check(steps, problems, samples, sampling, objective, lora, teacher)
     items = list(records)
     if not items:
