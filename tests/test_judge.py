@@ -75,7 +75,7 @@ def test_what_is_not_there_is_not_asked_for(served: Served) -> None:
     ],
 )  # fmt: skip
 def test_a_verdict_is_read_strictly(reply: str) -> None:
-    asked = Judge("", "judge", "m", "", "summary", 0, 1, 8, 0, 0, 1, "cpu", "")
+    asked = Judge("", "judge", "m", "", "summary", 0, 1, 8, 0, 0, 1, "transformers", "cpu", "")
     assert asked.read(reply).value is None
     assert asked.read("Verdict: 0\nNo: they are equal.\nVerdict: 1").value == 1
 

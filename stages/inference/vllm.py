@@ -161,21 +161,22 @@ class VllmBackend:
         sequence = running.get(name)
         if sequence is None:  # what came after its end
             return None
-        new = output.outputs[0]
+        new, turned = output.outputs[0], False
         for place, token in enumerate(new.token_ids):
             logprob = new.logprobs[place][token].logprob if new.logprobs else None
             if logprob is not None and not math.isfinite(logprob):
                 raise R1Error("the model's logits are not finite: its weights are broken")
-            watch.take(sequence, token, logprob)
-            if sequence.finish or sequence.forced:
+            kept = watch.take(sequence, token, logprob)
+            turned = kept is not None or bool(sequence.forced)
+            if turned or sequence.finish:
                 break
-        if not (sequence.finish or sequence.forced or output.finished):
+        if not (turned or sequence.finish or output.finished):
             return None
         del running[name]
         if not output.finished:
             self.engine.abort_request([name])
         if not sequence.finish:
-            if not sequence.forced:
+            if not turned:
                 raise R1Error(f"vLLM ended a completion early: {new.finish_reason}")
             self._go_on(sequence, watch, running)
         return watch.completion(sequence) if sequence.finish else None

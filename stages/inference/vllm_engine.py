@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import gc
-import importlib
+import importlib.util
 import json
+import logging
 import os
 import sys
 import warnings
@@ -31,6 +32,7 @@ PREFERRED = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     # It would bind this process to some of its cores, and every process that it starts.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # read where torch is not loaded yet
 }
 SEQUENCES = {"cpu": 64, "cuda": 256}  # decoded at once
 FREE_SHARE = 0.25  # of a CPU's free memory, for keys and values
@@ -80,15 +82,15 @@ def _import() -> None:
     os.environ.update(FORCED)
     for name, value in PREFERRED.items():
         os.environ.setdefault(name, value)
+    # vLLM sets up its log only after its first warnings.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
     hide_broken_torchvision()
+    if importlib.util.find_spec("vllm") is None:
+        raise Unavailable("--backend vllm: vLLM is not installed", install=INSTALL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             importlib.import_module("vllm.v1.engine.llm_engine")
-    except ModuleNotFoundError as error:
-        if error.name != "vllm":
-            raise Unavailable(f"vLLM cannot be loaded: {error}", install=INSTALL) from error
-        raise Unavailable("--backend vllm: vLLM is not installed", install=INSTALL) from None
     except Exception as error:
         raise Unavailable(f"vLLM cannot be loaded: {error}", install=INSTALL) from error
 

@@ -44,6 +44,7 @@ class Judge:
     temperature: float
     retries: int
     jobs: int
+    backend: Literal["transformers", "vllm"]
     device: str
     cache: str
 
@@ -140,15 +141,17 @@ class Judge:
                 )
             return [each.why if isinstance(each, Refused) else each for each in answers]
         sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-        return _local(asked, self.model, self.device, sampling, attempt)
+        return _local(asked, self.model, self._engine(), sampling, attempt)
+
+    def _engine(self) -> Engine:
+        return Engine(backend="echo" if self.model == "echo" else self.backend, device=self.device)
 
 
 def _local(
-    asked: Sequence[str], model: str, device: str, sampling: Sampling, seed: int
+    asked: Sequence[str], model: str, engine: Engine, sampling: Sampling, seed: int
 ) -> list[str]:
     from stages.inference.complete import Plan, run_plan
 
-    engine = Engine(backend="echo" if model == "echo" else "transformers", device=device)
     plan = Plan(model, revision(model), load("chat"), sampling, seed, 1, engine)
     records = [Record(id=str(k), prompt=text) for k, text in enumerate(asked)]
     try:
@@ -156,7 +159,7 @@ def _local(
     except BadInput as error:  # longer than the model reads: that record's fault alone
         if len(asked) == 1:
             return [error.what]
-        return [_local([text], model, device, sampling, seed)[0] for text in asked]
+        return [_local([text], model, engine, sampling, seed)[0] for text in asked]
 
 
 @lru_cache(maxsize=4)

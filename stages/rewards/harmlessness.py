@@ -29,6 +29,7 @@ def harmlessness(
     temperature: float = 0.0,
     retries: int = 2,
     jobs: int = 16,
+    backend: Literal["transformers", "vllm"] = "transformers",
     device: str = "auto",
     cache: str = "",
 ) -> list[Verdict]:
@@ -37,5 +38,5 @@ def harmlessness(
     Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
     """
     return Judge(
-        prompt, "harmlessness", model, url, part, low, high, max_tokens, temperature, retries, jobs, device, cache
+        prompt, "harmlessness", model, url, part, low, high, max_tokens, temperature, retries, jobs, backend, device, cache
     ).judge(batch)  # fmt: skip

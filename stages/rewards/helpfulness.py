@@ -30,6 +30,7 @@ def helpfulness(
     temperature: float = 0.0,
     retries: int = 2,
     jobs: int = 16,
+    backend: Literal["transformers", "vllm"] = "transformers",
     device: str = "auto",
     cache: str = "",
 ) -> list[Verdict]:
@@ -38,5 +39,5 @@ def helpfulness(
     Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
     """
     return Judge(
-        prompt, "helpfulness", model, url, part, low, high, max_tokens, temperature, retries, jobs, device, cache
+        prompt, "helpfulness", model, url, part, low, high, max_tokens, temperature, retries, jobs, backend, device, cache
     ).judge(batch)  # fmt: skip

@@ -33,6 +33,7 @@ def judge(
     temperature: float = 0.0,
     retries: int = 2,
     jobs: int = 16,
+    backend: Literal["transformers", "vllm"] = "transformers",
     device: str = "auto",
     cache: str = "",
 ) -> list[Verdict]:
@@ -41,5 +42,5 @@ def judge(
     Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
     """
     return Judge(
-        prompt, "judge", model, url, part, low, high, max_tokens, temperature, retries, jobs, device, cache
+        prompt, "judge", model, url, part, low, high, max_tokens, temperature, retries, jobs, backend, device, cache
     ).judge(batch)  # fmt: skip
