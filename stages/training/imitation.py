@@ -22,6 +22,7 @@ from stages.training.examples import example, lessons
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows
 from stages.training.run import Clock, Run, finished
+from stages.training.world import World
 
 
 def imitate(
@@ -40,6 +41,7 @@ def imitate(
     optimizer: Optimizer,
     lora: Lora,
     engine: Engine,
+    world: World,
     options: Mapping[str, Any],
     resume: bool,
     dry_run: bool,
@@ -52,13 +54,16 @@ def imitate(
     The loss of an update is the mean over the completion tokens of its `batch` examples, whatever rows they are
     packed in. Raises BadInput for a record that cannot be used, or where there are none.
     """
+    report = world.speaker(report)
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
     if batch < 1 or epochs <= 0 or row_tokens < 1:
         raise UsageError("--batch, --epochs and --row-tokens must be above 0")
     tokenizer = load_tokenizer(model)
-    policy = Policy(model, engine, lora, seed)
+    policy = Policy(model, world.placed(engine), lora, seed)
+    if world.parallelism.checkpointing:
+        policy.recompute()
     backend = TransformersBackend(policy.plain, tokenizer, Engine())
     samples, taught, given = _examples(records, template, backend, context, report)
     per_epoch = -(-len(samples) // batch)
@@ -86,6 +91,7 @@ def imitate(
             "inputs": {"records": len(samples), "digest": given, **(inputs or {})},
         },
         saving=saving,
+        world=world,
     )
     report.start(updates, "updates")
     report.advance(run.step)
@@ -94,7 +100,8 @@ def imitate(
         trained = sum(len(sample.completion_ids) for sample in chosen)
         weighed = [replace(s, weight=[1 / trained] * len(s.completion_ids)) for s in chosen]
         run.step += 1
-        stats = run.update(rows(weighed, row_tokens, policy.device), imitation_loss)
+        mine = rows(weighed, row_tokens, policy.device, rank=world.rank, ranks=world.size)
+        stats = run.update(mine, imitation_loss)
         seconds = clock.lap()
         run.log(
             {

@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages.data import jsonl
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.errors import BadInput, DryRun, UsageError
@@ -24,6 +26,7 @@ from stages.training.ahead import Ahead, Batch
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Clock, Run, digest_of, finished
+from stages.training.world import World
 
 OFF_POLICY = float("inf")
 SCORE = "pipe the rollouts through r1 score"
@@ -51,6 +54,7 @@ def reinforce(
     optimizer: Optimizer,
     lora: Lora,
     engine: Engine,
+    world: World,
     options: Mapping[str, Any],
     resume: bool,
     dry_run: bool,
@@ -65,6 +69,7 @@ def reinforce(
     the reference, and nothing but the divergence from it is learned. Raises BadInput for a problem that leaves no room for an
     answer, before anything is sampled; R1Error where a guard of `Learner` or `Run` finds something wrong.
     """
+    report, engine = world.speaker(report), world.placed(engine)
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
@@ -74,6 +79,8 @@ def reinforce(
         raise BadInput("no records to train on", place="stdin", remedy="give problems, or rollouts")
     tokenizer = load_tokenizer(model)
     policy = Policy(model, engine, lora, seed)
+    if world.parallelism.checkpointing:
+        policy.recompute()
     backend = TransformersBackend(policy.plain, tokenizer, engine)
     if rollouts:
         steps, problems = 1, len(set(map(group_of, items)))
@@ -122,12 +129,18 @@ def reinforce(
             "inputs": {"records": len(items), "digest": given},
         },
         saving=saving,
+        world=world,
     )
+    if reference is not None and not teacher:
+        reference.to(getattr(torch, policy.weights_dtype))
     on_policy = not one_step_off and (not rollouts or _same_model(items, plan.revision))
-    if one_step_off:
+    if policy.scattered:
+        whole = load_model(model, replace(engine, dtype=policy.weights_dtype))
+        backend = TransformersBackend(whole, tokenizer, engine)
+    elif one_step_off:
         backend = TransformersBackend(copy.deepcopy(policy.plain), tokenizer, engine)
     with ExitStack() as scope:
-        scorer = scope.enter_context(Scorer(list(rewards), workers=workers))
+        scorer = scope.enter_context(Scorer(list(rewards), workers=workers or world.cores))
         learner = Learner(
             policy,
             backend,
@@ -139,6 +152,8 @@ def reinforce(
             gap_limit if on_policy else OFF_POLICY,
             reference,
             rewarded=not teacher,
+            world=world,
+            samplers=world.apart() if one_step_off else world,
         )
         if run.step and reference is not None and objective.ref_reset:
             run.load_reference(reference)
@@ -165,13 +180,14 @@ def reinforce(
             sampled = clock.lap()
             metrics, traced = learner.learn(batch, run)
             learned = clock.lap()
-            jsonl.write(run.work / "rollouts" / f"step_{run.step:06d}.jsonl", traced)
+            if run.leads:
+                jsonl.write(run.work / "rollouts" / f"step_{run.step:06d}.jsonl", traced)
             if (
                 reference is not None
                 and objective.ref_reset
                 and run.step % objective.ref_reset == 0
             ):
-                reference.load_state_dict(policy.model.state_dict())
+                policy.copy_to(reference)
                 run.save_reference(reference)
             run.log(
                 {
