@@ -9,7 +9,7 @@ from r1cli.console import Console
 from r1cli.exits import Terminated
 from r1cli.signature import Stage
 from stages.data import rank
-from stages.data.errors import Forsaken, UsageError
+from stages.data.errors import DryRun, Forsaken, UsageError
 
 # Seconds. What all ranks find wrong, rank 0 says within the first; whoever started the processes ends them within the other.
 TURN, END = 1.0, 10.0
@@ -36,6 +36,8 @@ def refuse_stdin(files: tuple[str, ...]) -> None:
 def tell(console: Console, error: BaseException, message: str) -> None:
     """Says why this one of several processes ends, unless that is said elsewhere."""
     here = rank.rank()
+    if isinstance(error, DryRun) and here:
+        return
     if isinstance(error, KeyboardInterrupt | Terminated):
         if here or rank.PARENT in os.environ:
             return

@@ -19,6 +19,7 @@ from stages.data.report import Report
 from stages.data.templates import Template
 from stages.inference.transformers import TransformersBackend, load_tokenizer
 from stages.training.examples import example, lessons
+from stages.training.memory import needs
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows
 from stages.training.run import Clock, Run, finished
@@ -75,7 +76,7 @@ def imitate(
     )
     if dry_run:
         report.note(f"options: {json.dumps(dict(options), default=str)}")
-        raise DryRun(policy.needs(row_tokens))
+        raise DryRun(needs(policy, world, row_tokens))
     run = Run(
         out,
         policy,

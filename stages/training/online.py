@@ -23,6 +23,7 @@ from stages.inference.complete import Plan
 from stages.inference.transformers import TransformersBackend, load_model, load_tokenizer
 from stages.rewards.scorer import Scorer
 from stages.training.ahead import Ahead, Batch
+from stages.training.memory import needs
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Clock, Run, digest_of, finished
@@ -96,7 +97,7 @@ def reinforce(
         report.note(f"options: {json.dumps(dict(options), default=str)}")
         own = lora.lora and not teacher  # then the model without its adapters is the reference
         copies = int(objective.beta > 0 and not own) + int(one_step_off)
-        raise DryRun(policy.needs(row_tokens, models=1 + copies))
+        raise DryRun(needs(policy, world, row_tokens, models=1 + copies, samples=True))
     plan = Plan(
         model,
         revision(model),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -140,20 +141,6 @@ class Policy:
                 "training here does not know; use a model without soft-capped or scaled logits"
             )
 
-    def needs(self, row_tokens: int, *, models: int = 1) -> str:
-        """The memory that training takes, for `--dry-run`; `models` counts the copies held, a reference among them."""
-        trained = sum(p.numel() for _, p in self.parameters())
-        every = sum(p.numel() for p in self.model.parameters())
-        config = self.plain.config.get_text_config()
-        states = (models * every * 4 + trained * 12) / 2**30
-        # Kept for the backward pass, for each token and layer: 90 bytes a hidden width, measured on a Llama in float32.
-        bytes_kept = 45 if self.autocast else 90
-        kept = row_tokens * config.num_hidden_layers * config.hidden_size * bytes_kept / 2**30
-        return (
-            f"dry run: {every:,} weights, {trained:,} of them trained; about {states:.2f} GiB for weights, "
-            f"gradients and optimiser, and {kept:.2f} GiB for a row of {row_tokens} tokens"
-        )
-
     def save(
         self,
         directory: Path | None,
@@ -176,6 +163,8 @@ class Policy:
         dtype = model.config.dtype
         model.config.dtype = torch.float32
         if weights is None:
+            # transformers loads DeepSpeed here where it is installed, which warns of a missing GPU otherwise.
+            os.environ.setdefault("DS_ACCELERATOR", self.device.type)
             model.save_pretrained(directory)
         else:
             model.config.save_pretrained(directory)

@@ -10,8 +10,8 @@ import json
 import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ TAKEN = {
 
 
 def configuration(
-    parallelism: Parallelism, optimizer: Optimizer, *, bf16: bool, pinned: bool
+    parallelism: Parallelism, *, clip: float, bf16: bool, pinned: bool
 ) -> dict[str, Any]:
     """What DeepSpeed is told: the user's file, filled in from the options.
 
@@ -76,7 +76,7 @@ def configuration(
         **given,
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": optimizer.clip,
+        "gradient_clipping": clip,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": bf16, "check_grad_overflow": True},
@@ -138,7 +138,10 @@ class Zero:
         """Raises Unavailable where DeepSpeed is missing, and what `configuration` raises."""
         device = policy.device.type
         config = configuration(
-            world.parallelism, optimizer, bf16=policy.dtype == "bfloat16", pinned=device == "cuda"
+            world.parallelism,
+            clip=optimizer.clip,
+            bf16=policy.dtype == "bfloat16",
+            pinned=device == "cuda",
         )
         self.bf16 = config["bf16"]["enabled"]
         self.whole = config["zero_optimization"]["stage"] < 3
@@ -244,17 +247,16 @@ class Zero:
 
 
 def _deepspeed(device: str) -> Any:
-    """The library, told what it computes on and to be silent."""
+    """The library, told what it computes on, and to be silent."""
     os.environ.setdefault("DS_ACCELERATOR", device)
-    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
     try:
         import deepspeed
     except ImportError as error:
         raise Unavailable(f"--zero needs DeepSpeed ({error})", install=INSTALL) from None
-    with suppress(ImportError):
-        from deepspeed.utils import logger
-
-        logger.setLevel(logging.ERROR)
+    deepspeed.utils.logger.setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    # It would be compiled now, and leave its shared memory behind where a rank is killed.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if not torch.distributed.is_initialized():  # one process that wants its optimiser offloaded
         store = torch.distributed.HashStore()  # type: ignore[attr-defined]
         torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
