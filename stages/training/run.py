@@ -72,6 +72,7 @@ class Run:
         self.extra: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
         self.tracker: Tracker | None = None
+        self.size = sum(p.numel() for p in policy.model.parameters())  # before they are shared out
         world.agree(self._begin(resume))
         with self._writing():
             state = self._position()
@@ -183,8 +184,7 @@ class Run:
 
     def count_work(self, tokens: int, per_weight: int) -> None:
         """Adds to `total_flos`: a weight costs 2 operations a token forwards, 6 with the backward pass."""
-        size = sum(p.numel() for p in self.policy.model.parameters())
-        self.extra["flos"] = self.extra.get("flos", 0) + per_weight * size * tokens
+        self.extra["flos"] = self.extra.get("flos", 0) + per_weight * self.size * tokens
 
     def _offend(self, *rows: Row) -> Path:
         """Writes the samples of rows, and says where."""
