@@ -67,7 +67,7 @@ def program(arguments: list[str]) -> int:
     try:
         stages = discover()
         console.stage = arguments[0] if arguments and arguments[0] in stages else ""
-        found = _group(stages).main(arguments, prog_name="r1", standalone_mode=False)
+        found = _group(stages, arguments).main(arguments, prog_name="r1", standalone_mode=False)
         return found if isinstance(found, int) else 0
     except R1Error as error:
         console.error(str(error))
@@ -150,6 +150,7 @@ class StageGroup(typer.core.TyperGroup):
     """The commands, each built when it is asked for."""
 
     stages: Mapping[str, Path]
+    arguments: Sequence[str]
     stdout: streams.Product | None = None
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -174,7 +175,7 @@ class StageGroup(typer.core.TyperGroup):
 
             def perform(values: dict[str, Any]) -> int:
                 assert self.stdout is not None
-                return run.perform(stage, values, self.stdout)
+                return run.perform(stage, values, self.stdout, self.arguments)
 
             self.commands[cmd_name] = command.build(
                 stage, stages=self.stages, perform=perform, show=self._show
@@ -207,7 +208,7 @@ class StageGroup(typer.core.TyperGroup):
         self.stdout.write(text.encode())
 
 
-def _group(stages: Mapping[str, Path]) -> StageGroup:
+def _group(stages: Mapping[str, Path], arguments: Sequence[str]) -> StageGroup:
     def root(version: Annotated[bool, typer.Option("--version", is_eager=True)] = False) -> None:
         if version:
             from stages.data.record import code_version
@@ -220,5 +221,5 @@ def _group(stages: Mapping[str, Path]) -> StageGroup:
     app.callback(context_settings=settings, no_args_is_help=True)(root)
     group = typer.main.get_command(app)
     assert isinstance(group, StageGroup)
-    group.stages = stages
+    group.stages, group.arguments = stages, arguments
     return group

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from r1cli import streams
+from r1cli import streams, voice
 from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RESUME, VERBOSE
 from r1cli.console import Console
 from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
@@ -19,42 +19,79 @@ from stages.data.errors import R1Error, StreamError, UsageError
 from stages.data.results import Results
 
 
-def perform(stage: Stage, values: dict[str, Any], stdout: streams.Product) -> int:
-    """Runs a stage and returns the exit code of whatever it ended with."""
+def perform(
+    stage: Stage, values: dict[str, Any], stdout: streams.Product, arguments: Sequence[str] = ()
+) -> int:
+    """Runs a stage and returns the exit code of whatever it ended with.
+
+    `arguments` are the command line, for a stage that is run by several processes.
+    """
     verbose = bool(values[VERBOSE])
-    console = Console(stage.name, quiet=bool(values[QUIET]), color=not values[PLAIN])
-    if verbose:
+    rank, several = voice.rank_in(stage), voice.together(stage)
+    console = Console(stage.name, quiet=bool(values[QUIET]) or rank > 0, color=not values[PLAIN])
+    if verbose and not rank:
         chosen = {name: value for name, value in values.items() if not name.startswith("_")}
         console.note(" ".join(f"{name}={value!r}" for name, value in chosen.items()))
+
+    def tell(error: BaseException, message: str) -> None:
+        if several:
+            voice.tell(console, error, message)
+        else:
+            console.error(message)
+
     try:
         with console:
-            failure = produce(stage, values, console, stdout)
+            if "parallelism" in stage.groups and values["nproc"] > 1 and not several:
+                return _launched(stage, values, console, stdout, arguments)
+            failure = produce(stage, values, console, streams.nowhere() if rank else stdout)
             stdout.close()
         if failure is not None:
             raise R1Error(failure)
         return 0
     except streams.ReaderGone:
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        console.error("interrupted" + unfinished(stage, values))
+    except KeyboardInterrupt as error:
+        tell(error, "interrupted" + unfinished(stage, values))
         return INTERRUPTED
-    except Terminated as signalled:
-        console.error("terminated" + unfinished(stage, values))
-        return signalled.code
+    except Terminated as error:
+        tell(error, "terminated" + unfinished(stage, values))
+        return error.code
     except (Exception, SystemExit) as error:
         if verbose:
             traceback.print_exc()
         if isinstance(error, R1Error):
-            console.error(str(error))
+            tell(error, str(error))
             return error.code
         if isinstance(error, OSError):
-            console.error(str(error))
+            tell(error, str(error))
             return READ_OR_WRITE
         if isinstance(error, MemoryError):
-            console.error("out of memory")
+            tell(error, "out of memory")
             return 1
-        console.error(bug(error) + ("" if verbose else "; add -v for the traceback"))
+        tell(error, bug(error) + ("" if verbose else "; add -v for the traceback"))
         return 1
+
+
+def _launched(
+    stage: Stage,
+    values: dict[str, Any],
+    console: Console,
+    stdout: streams.Product,
+    arguments: Sequence[str],
+) -> int:
+    """Runs the same command line in `--nproc` processes, once it is known to be right."""
+    from r1cli.launch import launch
+
+    arguments_of(stage, values)
+    files = tuple(values[FILES] or ())
+    streams.records(files, needed=True, example=stage.examples[0] if stage.examples else "")
+    return launch(
+        arguments,
+        values["nproc"],
+        files=files,
+        stdout=stdout,
+        unfinished=lambda: unfinished(stage, values),
+    )
 
 
 def unfinished(stage: Stage, values: dict[str, Any]) -> str:
@@ -82,6 +119,8 @@ def produce(
     if stage.reads != "no":
         example = stage.examples[0] if stage.examples else ""
         files = tuple(values[FILES] or ())
+        if voice.together(stage):
+            voice.refuse_stdin(files)
         call["records"] = streams.records(files, needed=stage.reads == "required", example=example)
     if "report" in stage.injected:
         call["report"] = console

@@ -73,12 +73,20 @@ class Product:
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
 
+    def fileno(self) -> int:
+        return self._descriptor
+
     def close(self) -> None:
         """Raises StreamError where the system reports only now that it could not write."""
         try:
             os.close(self._descriptor)
         except OSError as error:
             raise StreamError(f"cannot write {self._name}: {error.strerror}") from error
+
+
+def nowhere() -> Product:
+    """Where the product goes that another process writes."""
+    return Product(os.open(os.devnull, os.O_WRONLY), os.devnull)
 
 
 def claim() -> Product:

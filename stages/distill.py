@@ -22,6 +22,7 @@ from stages.data.options import (
     Lora,
     Objective,
     Optimizer,
+    Parallelism,
     Range,
     Sampling,
     Saving,
@@ -88,6 +89,7 @@ def run(
     saving: Saving = Saving(),
     engine: Engine = Engine(),
     endpoint: Endpoint = Endpoint(),
+    parallelism: Parallelism = Parallelism(),
     resume: bool = False,
     report: Report = SILENT,
 ) -> Checkpoint:
@@ -99,6 +101,7 @@ def run(
     from stages.training.imitation import imitate
     from stages.training.online import reinforce
     from stages.training.run import digest_of, finished
+    from stages.training.world import joined
 
     chosen = templates.load(template)
     taught = chosen if student_template is None else templates.load(student_template)
@@ -115,33 +118,35 @@ def run(
     }
     if on_policy:
         whole = replace(sampling, top_p=1.0, top_k=0)
-        return reinforce(
-            records,
-            stage="distill",
-            model=model,
-            teacher=teacher,
-            out=out,
-            template=taught,
-            rewards=reward,
-            steps=steps,
-            problems=problems,
-            samples=samples,
-            rollouts=False,
-            row_tokens=row_tokens,
-            gap_limit=0.05,
-            saving=saving,
-            workers=workers,
-            seed=seed,
-            sampling=whole,
-            objective=REVERSE_KL,
-            optimizer=optimizer,
-            lora=lora,
-            engine=engine,
-            options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
-            resume=resume,
-            dry_run=False,
-            report=report,
-        )
+        with joined(parallelism) as world:
+            return reinforce(
+                records,
+                stage="distill",
+                model=model,
+                teacher=teacher,
+                out=out,
+                template=taught,
+                rewards=reward,
+                steps=steps,
+                problems=problems,
+                samples=samples,
+                rollouts=False,
+                row_tokens=row_tokens,
+                gap_limit=0.05,
+                saving=saving,
+                workers=workers,
+                seed=seed,
+                sampling=whole,
+                objective=REVERSE_KL,
+                optimizer=optimizer,
+                lora=lora,
+                engine=engine,
+                world=world,
+                options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
+                resume=resume,
+                dry_run=False,
+                report=report,
+            )
     options = {
         **common,
         "epochs": epochs,
@@ -150,44 +155,47 @@ def run(
         "sampling": asdict(sampling),
         "selection": asdict(selection),
     }
-    done = finished(out, "distill", resume, records, report, options=options, parent=model)
-    if done is not None:
-        return done
-    asked = list(records)
-    kept = traces(
-        asked,
-        teacher=teacher,
-        out=out,
-        template=chosen,
-        samples=samples,
-        rewards=reward,
-        selection=selection,
-        workers=workers,
-        seed=seed,
-        sampling=sampling,
-        engine=engine,
-        endpoint=endpoint,
-        resume=resume,
-        report=report,
-    )
-    return imitate(
-        kept,
-        stage="distill",
-        model=model,
-        out=out,
-        template=taught,
-        epochs=epochs,
-        batch=batch,
-        row_tokens=row_tokens,
-        context=context,
-        saving=saving,
-        seed=seed,
-        optimizer=optimizer,
-        lora=lora,
-        engine=engine,
-        options=options,
-        resume=True,
-        dry_run=False,
-        report=report,
-        inputs={"problems": len(asked), "digest": digest_of(asked)},
-    )
+    with joined(parallelism) as world:
+        done = finished(out, "distill", resume, records, report, options=options, parent=model)
+        if done is not None:
+            return done
+        asked = list(records)
+        made = world.rank or traces(
+            asked,
+            teacher=teacher,
+            out=out,
+            template=chosen,
+            samples=samples,
+            rewards=reward,
+            selection=selection,
+            workers=workers,
+            seed=seed,
+            sampling=sampling,
+            engine=world.placed(engine),
+            endpoint=endpoint,
+            resume=resume,
+            report=report,
+        )
+        kept = world.gather(made)[0]
+        return imitate(
+            kept,
+            stage="distill",
+            model=model,
+            out=out,
+            template=taught,
+            epochs=epochs,
+            batch=batch,
+            row_tokens=row_tokens,
+            context=context,
+            saving=saving,
+            seed=seed,
+            optimizer=optimizer,
+            lora=lora,
+            engine=engine,
+            world=world,
+            options=options,
+            resume=True,
+            dry_run=False,
+            report=report,
+            inputs={"problems": len(asked), "digest": digest_of(asked)},
+        )

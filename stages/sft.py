@@ -13,7 +13,7 @@ from typing import Annotated
 
 from stages.data import templates
 from stages.data.checkpoint import Checkpoint
-from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Range, Saving
+from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Parallelism, Range, Saving
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 
@@ -49,6 +49,7 @@ def run(
     lora: Lora = Lora(),
     saving: Saving = Saving(),
     engine: Engine = Engine(),
+    parallelism: Parallelism = Parallelism(),
     resume: bool = False,
     report: Report = SILENT,
 ) -> Checkpoint:
@@ -58,6 +59,7 @@ def run(
     loss or gradient is not finite.
     """
     from stages.training.imitation import imitate
+    from stages.training.world import joined
 
     chosen = templates.load(template)
     options = {
@@ -69,23 +71,25 @@ def run(
         "optimizer": asdict(optimizer),
         "lora": asdict(lora),
     }
-    return imitate(
-        records,
-        stage="sft",
-        model=model,
-        out=out,
-        template=chosen,
-        epochs=epochs,
-        batch=batch,
-        row_tokens=row_tokens,
-        context=context,
-        saving=saving,
-        seed=seed,
-        optimizer=optimizer,
-        lora=lora,
-        engine=engine,
-        options=options,
-        resume=resume,
-        dry_run=dry_run,
-        report=report,
-    )
+    with joined(parallelism) as world:
+        return imitate(
+            records,
+            stage="sft",
+            model=model,
+            out=out,
+            template=chosen,
+            epochs=epochs,
+            batch=batch,
+            row_tokens=row_tokens,
+            context=context,
+            saving=saving,
+            seed=seed,
+            optimizer=optimizer,
+            lora=lora,
+            engine=engine,
+            world=world,
+            options=options,
+            resume=resume,
+            dry_run=dry_run,
+            report=report,
+        )

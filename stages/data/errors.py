@@ -47,6 +47,10 @@ class StreamError(R1Error):
     code = 74
 
 
+class Forsaken(R1Error):
+    """Another process of the run is gone; whoever started them knows which, and why: exit code 1."""
+
+
 class DryRun(R1Error):
     """`--dry-run` has said what it had to say, and the run ends well: exit code 0."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from typing_extensions import Doc
@@ -26,6 +27,7 @@ __all__ = [
     "Lora",
     "Objective",
     "Optimizer",
+    "Parallelism",
     "Range",
     "Sampling",
     "Saving",
@@ -286,6 +288,34 @@ class Saving:
         Literal["tensorboard", "wandb", "trackio"] | None,
         Doc("Send the metrics to a tracker as well."),
     ] = None
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """Several processes that train one model, and what each keeps in memory."""
+
+    nproc: Annotated[
+        int, Doc("Start this many processes on this machine, one for each GPU."), Range(1, 1024)
+    ] = 1
+    zero: Annotated[
+        int,
+        Doc(
+            "Share out optimiser (1), gradients too (2), weights too (3) by DeepSpeed; 0: all is everywhere."
+        ),
+        Range(0, 3),
+    ] = 0
+    offload: Annotated[
+        Literal["none", "optimizer", "all"],
+        Doc("Keep the optimiser, or under --zero 3 the weights too, in the CPU's memory."),
+    ] = "none"
+    deepspeed: Annotated[
+        Path | None,
+        Doc("DeepSpeed's configuration, a JSON file; these options fill in what it leaves open."),
+        Flag("--deepspeed", metavar="FILE"),
+    ] = None
+    checkpointing: Annotated[
+        bool, Doc("Compute activations again in the backward pass: less memory, a third slower.")
+    ] = False
 
 
 @dataclass(frozen=True)

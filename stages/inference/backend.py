@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
@@ -65,13 +66,17 @@ class Backend(Protocol):
         """Frees the device and ends child processes."""
 
 
+Whole = Callable[[Any], AbstractContextManager[Any]]
+
+
 class Follower(Backend, Protocol):
     """A backend that samples with the weights of a model under training."""
 
-    def follow(self, model: Any) -> None:
+    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
         """Takes over the weights of `model`, and from now on samples with no others.
 
-        Raises R1Error, here or when it samples, where a checksum shows that it has others.
+        `whole(weight)` is a context within which a weight is all here. Raises R1Error, now or when it samples,
+        where a checksum shows that it has others.
         """
 
 
@@ -122,14 +127,17 @@ def open_backend(
 def open_follower(engine: Engine, model: str, trained: Any, *, apart: bool) -> Follower:
     """A backend that samples from `trained`, a transformers model that began as the checkpoint `model`.
 
-    With `apart` it has weights of its own, and may sample while `trained` changes.
+    With `apart`, or where `trained` is None, it has weights of its own, and may sample while `trained` changes.
     """
     if engine.backend == "vllm":
         from stages.inference.vllm import VllmBackend
 
         return VllmBackend(model, engine, follows=True, apart=apart)
     from stages.inference.encoding import load_tokenizer
-    from stages.inference.transformers import TransformersBackend
+    from stages.inference.transformers import TransformersBackend, load_model
 
-    own = copy.deepcopy(trained) if apart else trained
+    if trained is None:
+        own = load_model(model, engine)
+    else:
+        own = copy.deepcopy(trained) if apart else trained
     return TransformersBackend(own, load_tokenizer(model), engine)

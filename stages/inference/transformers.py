@@ -21,7 +21,7 @@ from torch import Tensor
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, Sampling, check, threads
 from stages.data.templates import Rendered
-from stages.inference.backend import Completion, Request
+from stages.inference.backend import Completion, Request, Whole
 from stages.inference.encoding import encode, encode_request, end_ids
 from stages.inference.fingerprint import fingerprint
 from stages.inference.loading import hold_memory, loading, refuse_gaps
@@ -168,12 +168,15 @@ class TransformersBackend:
         self.model = None
 
     @torch.no_grad()
-    def follow(self, model: Any) -> None:
+    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
         """See `Follower`. Where `model` is its own there is nothing to copy."""
-        if self.model is not model:
-            for copy, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-                copy.copy_(weight)
-        self.expected = fingerprint(model.parameters())
+        total = 0
+        for copy, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            with whole(weight):
+                if copy is not weight:
+                    copy.copy_(weight)
+                total += fingerprint([weight])
+        self.expected = total % 2**64
 
     def encode(
         self, prompt: Rendered, place: str = "", *, prefilled: bool = True

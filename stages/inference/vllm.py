@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from stages.data.errors import R1Error, UsageError
 from stages.data.options import Engine, Sampling, check
 from stages.data.record import seed_of
 from stages.inference import vllm_engine
-from stages.inference.backend import Completion, Request
+from stages.inference.backend import Completion, Request, Whole
 from stages.inference.encoding import encode_request, end_ids, load_tokenizer
 from stages.inference.watch import Sequence, Watch
 
@@ -52,14 +53,14 @@ class VllmBackend:
         if engine is not None:
             vllm_engine.stop(engine)
 
-    def follow(self, model: Any) -> None:
+    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
         """See `Follower`."""
         from stages.inference import vllm_weights
 
         self._wake()
         runner = self.engine.model_executor.driver_worker.worker.model_runner
         self.expected = vllm_weights.load(
-            runner, vllm_weights.named_weights(model), self.engine.model_config.dtype
+            runner, vllm_weights.named_weights(model, whole), self.engine.model_config.dtype
         )
         self.engine.reset_prefix_cache()
 

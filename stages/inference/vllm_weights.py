@@ -7,20 +7,25 @@ read. A layer of such weights is given the identity matrix: what comes out are t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from stages.data.errors import R1Error
+from stages.inference.backend import Whole
 from stages.inference.fingerprint import fingerprint
 
 ROWS = 512  # of the identity at once
 
 
 @torch.no_grad()
-def named_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """The weights of a transformers model by their names in a checkpoint; peft's adapters are merged into them."""
+def named_weights(model: Any, whole: Whole = nullcontext) -> Iterator[tuple[str, Tensor]]:
+    """The weights of a transformers model by their names in a checkpoint; peft's adapters are merged into them.
+
+    `whole` is as for `Follower.follow`.
+    """
     adapted = {
         name: module
         for name, module in model.named_modules()
@@ -29,13 +34,15 @@ def named_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
     for name, weight in model.named_parameters():
         layer, _, rest = name.rpartition(".base_layer.")
         if layer in adapted:
-            value = weight.detach()
-            if rest == "weight":
-                for adapter in adapted[layer].active_adapters:
-                    value = value + adapted[layer].get_delta_weight(adapter)
-            yield f"{layer}.{rest}", value
+            with whole(list(adapted[layer].parameters())):
+                value = weight.detach()
+                if rest == "weight":
+                    for adapter in adapted[layer].active_adapters:
+                        value = value + adapted[layer].get_delta_weight(adapter)
+                yield f"{layer}.{rest}", value
         elif ".lora_" not in name:
-            yield name, weight.detach()
+            with whole(weight):
+                yield name, weight.detach()
 
 
 @torch.no_grad()

@@ -20,9 +20,11 @@ from stages.data.templates import Template
 from stages.inference.encoding import load_tokenizer
 from stages.inference.transformers import TransformersBackend
 from stages.training.examples import example, lessons
+from stages.training.memory import needs
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, rows
 from stages.training.run import Clock, Run, finished
+from stages.training.world import World
 
 
 def imitate(
@@ -41,6 +43,7 @@ def imitate(
     optimizer: Optimizer,
     lora: Lora,
     engine: Engine,
+    world: World,
     options: Mapping[str, Any],
     resume: bool,
     dry_run: bool,
@@ -53,13 +56,16 @@ def imitate(
     The loss of an update is the mean over the completion tokens of its `batch` examples, whatever rows they are
     packed in. Raises BadInput for a record that cannot be used, or where there are none.
     """
+    report = world.speaker(report)
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
     if batch < 1 or epochs <= 0 or row_tokens < 1:
         raise UsageError("--batch, --epochs and --row-tokens must be above 0")
     tokenizer = load_tokenizer(model)
-    policy = Policy(model, engine, lora, seed)
+    policy = Policy(model, world.placed(engine), lora, seed)
+    if world.parallelism.checkpointing:
+        policy.recompute()
     backend = TransformersBackend(policy.plain, tokenizer, Engine())
     samples, taught, given = _examples(records, template, backend, context, report)
     per_epoch = -(-len(samples) // batch)
@@ -71,7 +77,7 @@ def imitate(
     )
     if dry_run:
         report.note(f"options: {json.dumps(dict(options), default=str)}")
-        raise DryRun(policy.needs(row_tokens))
+        raise DryRun(needs(policy, world, row_tokens))
     run = Run(
         out,
         policy,
@@ -87,6 +93,7 @@ def imitate(
             "inputs": {"records": len(samples), "digest": given, **(inputs or {})},
         },
         saving=saving,
+        world=world,
     )
     report.start(updates, "updates")
     report.advance(run.step)
@@ -95,7 +102,8 @@ def imitate(
         trained = sum(len(sample.completion_ids) for sample in chosen)
         weighed = [replace(s, weight=[1 / trained] * len(s.completion_ids)) for s in chosen]
         run.step += 1
-        stats = run.update(rows(weighed, row_tokens, policy.device), imitation_loss)
+        mine = rows(weighed, row_tokens, policy.device, rank=world.rank, ranks=world.size)
+        stats = run.update(mine, imitation_loss)
         seconds = clock.lap()
         run.log(
             {

@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages.data import jsonl
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.errors import BadInput, DryRun, UsageError
@@ -23,9 +25,11 @@ from stages.inference.encoding import load_tokenizer
 from stages.inference.transformers import TransformersBackend, load_model
 from stages.rewards.scorer import Scorer
 from stages.training.ahead import Ahead, Batch
+from stages.training.memory import needs
 from stages.training.policy import Policy
 from stages.training.reinforce import Learner, problem_order
 from stages.training.run import Clock, Run, digest_of, finished
+from stages.training.world import World
 
 OFF_POLICY = float("inf")
 SCORE = "pipe the rollouts through r1 score"
@@ -53,6 +57,7 @@ def reinforce(
     optimizer: Optimizer,
     lora: Lora,
     engine: Engine,
+    world: World,
     options: Mapping[str, Any],
     resume: bool,
     dry_run: bool,
@@ -67,6 +72,7 @@ def reinforce(
     the reference, and nothing but the divergence from it is learned. Raises BadInput for a problem that leaves no room for an
     answer, before anything is sampled; R1Error where a guard of `Learner` or `Run` finds something wrong.
     """
+    report, engine = world.speaker(report), world.placed(engine)
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
@@ -81,6 +87,8 @@ def reinforce(
     engine = resolved(engine)
     tokenizer = load_tokenizer(model)
     policy = Policy(model, engine, lora, seed)
+    if world.parallelism.checkpointing:
+        policy.recompute()
     backend = TransformersBackend(policy.plain, tokenizer, engine)
     if rollouts:
         steps, problems = 1, len(set(map(group_of, items)))
@@ -96,7 +104,7 @@ def reinforce(
         report.note(f"options: {json.dumps(dict(options), default=str)}")
         own = lora.lora and not teacher  # then the model without its adapters is the reference
         copies = int(objective.beta > 0 and not own) + int(one_step_off)
-        raise DryRun(policy.needs(row_tokens, models=1 + copies))
+        raise DryRun(needs(policy, world, row_tokens, models=1 + copies, samples=True))
     plan = Plan(
         model,
         revision(model),
@@ -129,14 +137,21 @@ def reinforce(
             "inputs": {"records": len(items), "digest": given},
         },
         saving=saving,
+        world=world,
     )
+    if reference is not None and not teacher:
+        reference.to(getattr(torch, policy.weights_dtype))
     on_policy = not one_step_off and (not rollouts or _same_model(items, plan.revision))
     with ExitStack() as scope:
         sampler: Follower = backend
         if not rollouts:
-            sampler = open_follower(engine, model, policy.plain, apart=one_step_off)
+            sampling_on = (
+                replace(engine, dtype=policy.weights_dtype) if policy.scattered else engine
+            )
+            trained = None if policy.scattered else policy.plain
+            sampler = open_follower(sampling_on, model, trained, apart=one_step_off)
             scope.callback(sampler.close)
-        scorer = scope.enter_context(Scorer(list(rewards), workers=workers))
+        scorer = scope.enter_context(Scorer(list(rewards), workers=workers or world.cores))
         learner = Learner(
             policy,
             sampler,
@@ -148,6 +163,8 @@ def reinforce(
             gap_limit if on_policy else OFF_POLICY,
             reference,
             rewarded=not teacher,
+            world=world,
+            samplers=world.apart() if one_step_off else world,
         )
         if run.step and reference is not None and objective.ref_reset:
             run.load_reference(reference)
@@ -174,13 +191,14 @@ def reinforce(
             sampled = clock.lap()
             metrics, traced = learner.learn(batch, run)
             learned = clock.lap()
-            jsonl.write(run.work / "rollouts" / f"step_{run.step:06d}.jsonl", traced)
+            if run.leads:
+                jsonl.write(run.work / "rollouts" / f"step_{run.step:06d}.jsonl", traced)
             if (
                 reference is not None
                 and objective.ref_reset
                 and run.step % objective.ref_reset == 0
             ):
-                reference.load_state_dict(policy.model.state_dict())
+                policy.copy_to(reference)
                 run.save_reference(reference)
             run.log(
                 {

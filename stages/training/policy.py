@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from stages.data.options import Engine, Lora
 from stages.inference.ragged import ATTENTION
 from stages.inference.transformers import flat_logits, load_model
 from stages.objectives.logprobs import token_logprobs
+from stages.training import shards
 from stages.training.rows import Row, Sample, rows
 
 
@@ -23,8 +26,11 @@ class Policy:
     On a GPU the passes run in bfloat16 under autocast unless `engine.dtype` says otherwise.
     """
 
+    # What a pass goes through where the weights are not all in this process: it calls `compute`.
+    through: Callable[[Row, float], tuple[Tensor, Tensor]] | None = None
+
     def __init__(self, name: str, engine: Engine, lora: Lora, seed: int = 0) -> None:
-        self.name = name
+        self.name, self.dtype = name, engine.dtype
         weights = Engine(device=engine.device, dtype="float32", threads=engine.threads)
         self.model = load_model(name, weights)
         self.device = self.model.device
@@ -43,8 +49,60 @@ class Policy:
         """The trainable weights, by name."""
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """All weights of `plain`, by name, each whole while it is looked at; all ranks go through them together."""
+        for name, weight in self.plain.named_parameters():
+            with whole(weight):
+                yield name, weight.data
+
+    @property
+    def scattered(self) -> bool:
+        """Whether the model here has only a share of each weight."""
+        return any(hasattr(weight, "ds_id") for weight in self.model.parameters())
+
+    @property
+    def weights_dtype(self) -> Literal["float32", "bfloat16"]:
+        """What the passes compute with; DeepSpeed may hold the weights it updates in float32 beside it."""
+        return "bfloat16" if self.model.dtype == torch.bfloat16 else "float32"
+
+    @torch.no_grad()
+    def copy_to(self, model: Any) -> None:
+        """Gives another model, which has been a copy of `plain`, the present weights."""
+        for other, (_, weight) in zip(model.parameters(), self.weights(), strict=True):
+            other.copy_(weight)
+
+    def recompute(self) -> None:
+        """From here on the backward pass computes the layers' activations again, and memory does not hold them.
+
+        Raises Unavailable where the model's code does not know how.
+        """
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
+        if not self.plain.supports_gradient_checkpointing:
+            raise Unavailable(f"--checkpointing: {type(self.plain).__name__} does not offer it")
+        self.plain.gradient_checkpointing_enable(
+            {"use_reentrant": False, "preserve_rng_state": False}
+        )
+        for module in self.plain.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                module.training = True  # it asks for this; what is inside it stays without dropout
+
     def logprobs(self, row: Row, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies `[n]` of the row's targets."""
+        return (self.through or self.compute)(row, temperature)
+
+    @contextlib.contextmanager
+    def replaced(self, model: Any) -> Iterator[None]:
+        """Another model of the same kind in the policy's place."""
+        held = self.model, self.through
+        self.model, self.through = model, None
+        try:
+            yield
+        finally:
+            self.model, self.through = held
+
+    def compute(self, row: Row, temperature: float) -> tuple[Tensor, Tensor]:
+        """What `logprobs` gives, by the model as it stands here."""
         with self._precision():
             hidden = self.plain.base_model(
                 input_ids=row.ids[None],
@@ -83,32 +141,49 @@ class Policy:
                 "training here does not know; use a model without soft-capped or scaled logits"
             )
 
-    def needs(self, row_tokens: int, *, models: int = 1) -> str:
-        """The memory that training takes, for `--dry-run`; `models` counts the copies held, a reference among them."""
-        trained = sum(p.numel() for _, p in self.parameters())
-        every = sum(p.numel() for p in self.model.parameters())
-        config = self.plain.config.get_text_config()
-        states = (models * every * 4 + trained * 12) / 2**30
-        # Kept for the backward pass, for each token and layer: 90 bytes a hidden width, measured on a Llama in float32.
-        bytes_kept = 45 if self.autocast else 90
-        kept = row_tokens * config.num_hidden_layers * config.hidden_size * bytes_kept / 2**30
-        return (
-            f"dry run: {every:,} weights, {trained:,} of them trained; about {states:.2f} GiB for weights, "
-            f"gradients and optimiser, and {kept:.2f} GiB for a row of {row_tokens} tokens"
-        )
+    def save(
+        self,
+        directory: Path | None,
+        tokenizer: Any,
+        weights: Iterator[tuple[str, Tensor]] | None = None,
+    ) -> None:
+        """A plain Hugging Face checkpoint in float32; adapters are merged into the weights.
 
-    def save(self, directory: Path, tokenizer: Any) -> None:
-        """A plain Hugging Face checkpoint; adapters are merged into the weights."""
+        `weights` are those to write, one at a time, where the model does not hold them. Without a `directory` nothing
+        is written, and this rank only helps to gather them.
+        """
         model = self.model
+        if directory is None:
+            shards.write(None, "model", weights or ())
+            return
         if self.lora:
             import copy
 
             model = copy.deepcopy(model).merge_and_unload()
         dtype = model.config.dtype
         model.config.dtype = torch.float32
-        model.save_pretrained(directory)
+        if weights is None:
+            # transformers loads DeepSpeed here where it is installed, which warns of a missing GPU otherwise.
+            os.environ.setdefault("DS_ACCELERATOR", self.device.type)
+            model.save_pretrained(directory)
+        else:
+            model.config.save_pretrained(directory)
+            if model.can_generate():
+                model.generation_config.save_pretrained(directory)
+            shards.write(directory, "model", weights)
         model.config.dtype = dtype
         tokenizer.save_pretrained(directory)
+
+
+def whole(weights: Any) -> contextlib.AbstractContextManager[Any]:
+    """Gathers a weight, or a list of them, of which DeepSpeed has left this process only a share."""
+    each = weights if isinstance(weights, list) else [weights]
+    if not any(hasattr(weight, "ds_id") for weight in each):
+        return contextlib.nullcontext()
+    import deepspeed
+
+    gathered: contextlib.AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(weights)
+    return gathered
 
 
 def _adapted(model: Any, lora: Lora, seed: int) -> Any:

@@ -11,7 +11,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -27,9 +27,10 @@ from stages.objectives.advantage import EQUAL, advantages
 from stages.objectives.policy import importance, kl, policy_loss, weights
 from stages.rewards.habits import reflects
 from stages.rewards.scorer import Scorer
-from stages.training.policy import Policy
+from stages.training.policy import Policy, whole
 from stages.training.rows import Row, Sample, packs, rows
 from stages.training.run import Loss, Run
+from stages.training.world import World
 
 
 @dataclass
@@ -46,17 +47,28 @@ class Learner:
     gap_limit: float
     reference: Any = None  # a frozen copy of the model, where KL needs one
     rewarded: bool = True  # False: nothing but the divergence from the reference is learned
+    world: World = field(default_factory=World)
+    samplers: World = field(
+        default_factory=World
+    )  # the same processes; each samples for its share of a step's problems
     largest_gap: float = 0.0  # of the step, between the sampler's log-probability and the policy's
 
     def sync(self) -> None:
         """Gives the sampler the policy's weights; it refuses to sample with any others."""
-        self.backend.follow(self.policy.plain)
+        self.backend.follow(self.policy.plain, whole)
 
     def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
-        """Scored completions of `problems`, a group after the other."""
+        """Scored completions of `problems`, a group after the other; each rank makes those of its share."""
         plan = replace(self.plan, seed=seed_of(self.plan.seed, step))
-        made = run_plan(problems, plan, self.backend, ahead=len(problems) + 1)
-        return list(self.scorer.score(made))
+        share = problems[self.samplers.rank :: self.samplers.size]
+        made = run_plan(share, plan, self.backend, ahead=len(share) + 1)
+        parts = self.samplers.gather(list(self.scorer.score(made)))
+        each = self.plan.samples
+        found: list[Record] = []
+        for index in range(len(problems)):
+            turn, of = divmod(index, self.samplers.size)
+            found.extend(parts[of][turn * each : (turn + 1) * each])
+        return found
 
     def learn(self, rollouts: Sequence[Record], run: Run) -> tuple[dict[str, Any], list[Record]]:
         """Updates the policy on one step's rollouts. Returns metrics, and the records with their advantage.
@@ -93,13 +105,14 @@ class Learner:
                     self._refer(batch)
                 useful = [s for s in batch if in_loss or s.advantage]
                 figures = run.update(
-                    rows(useful, self.row_tokens, self.policy.device),
+                    self._rows(useful),
                     self._loss(check=updates == 0),
                     temperature=self.sampling.temperature,
                 )
                 updates += 1
                 for name, value in figures.items():
                     stats[name] = stats.get(name, 0.0) + value
+        self.largest_gap = max(self.world.gather(self.largest_gap))
         traced = [
             record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)
         ]
@@ -200,20 +213,27 @@ class Learner:
             with self.policy.reference():
                 self._fill("ref_logp", batch)
             return
-        trained, self.policy.model = self.policy.model, self.reference
-        try:
+        with self.policy.replaced(self.reference):
             self._fill("ref_logp", batch)
-        finally:
-            self.policy.model = trained
 
     @torch.no_grad()
     def _fill(self, name: str, batch: list[Sample]) -> None:
         """Fills in the present model's log-probabilities as `name` of each sample."""
-        for row in rows(batch, self.row_tokens, self.policy.device):
+        mine: list[list[list[float]]] = []  # of each row of this rank, and each sample in it
+        for row in self._rows(batch):
             logp, _ = self.policy.logprobs(row, self.sampling.temperature)
             sizes = [len(sample.completion_ids) for sample in row.samples]
-            for sample, part in zip(row.samples, logp.split(sizes), strict=True):
-                setattr(sample, name, part.tolist())
+            if not row.idle:
+                mine.append([part.tolist() for part in logp.split(sizes)])
+        parts = self.world.gather(mine)
+        every = (parts[i % len(parts)][i // len(parts)] for i in range(sum(map(len, parts))))
+        for sample, values in zip(batch, (v for row in every for v in row), strict=True):
+            setattr(sample, name, values)
+
+    def _rows(self, batch: Sequence[Sample]) -> Iterator[Row]:
+        """This rank's rows of a batch."""
+        world = self.world
+        return rows(batch, self.row_tokens, self.policy.device, rank=world.rank, ranks=world.size)
 
     def _divergence(self, rollouts: Sequence[Record]) -> Tensor:
         """The sum `[N]` over the drawn tokens of each completion of its KL from the reference, float64."""

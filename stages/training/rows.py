@@ -38,7 +38,7 @@ class Row:
     """T tokens of several samples. `predict [n]` are the places whose next token is `targets [n]`.
 
     `weight`, `advantage`, `old_logp`, `ref_logp`, `own_logp` are `[n]`, the last three only where all samples have them;
-    `sequences [n]` numbers the samples.
+    `sequences [n]` numbers the samples. An `idle` row is computed, as other ranks wait for it, and not learned.
     """
 
     samples: list[Sample]
@@ -52,16 +52,34 @@ class Row:
     ref_logp: Tensor | None
     own_logp: Tensor | None
     sequences: Tensor
+    idle: bool = False
 
 
 def rows(
-    samples: Iterable[Sample], limit: int, device: torch.device | str = "cpu"
+    samples: Iterable[Sample],
+    limit: int,
+    device: torch.device | str = "cpu",
+    *,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Iterator[Row]:
     """Rows of at most `limit` tokens (or one sample, where that is longer), in the samples' order.
 
-    Consecutive samples with the same `group` and prompt share the prompt's tokens.
+    Consecutive samples with the same `group` and prompt share the prompt's tokens. Of several ranks each has every
+    n-th row, and all as many: where one is left without, its row is `idle`, and counts for nothing.
     """
-    return (_row(held, device) for held in packs(samples, limit))
+    held: list[list[Sample]] = []
+    for pack in packs(samples, limit):
+        held.append(pack)
+        if len(held) == ranks:
+            yield _row(held[rank], device)
+            held = []
+    if rank < len(held):
+        yield _row(held[rank], device)
+    elif held:
+        spare = _row(held[0][:1], device)
+        spare.idle = True
+        yield spare
 
 
 def packs(samples: Iterable[Sample], limit: int) -> Iterator[list[Sample]]:

@@ -6,6 +6,7 @@ checkpoint appears as `OUT`, with the metrics and rollouts inside.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -13,7 +14,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,9 +30,12 @@ from stages.data.options import Optimizer, Saving
 from stages.data.record import code_version, digest
 from stages.data.report import Report
 from stages.inference.loading import check_files
+from stages.training import shards
 from stages.training.policy import Policy
 from stages.training.rows import Row
+from stages.training.spread import MOMENTS, Replicas, Spread
 from stages.training.track import Tracker
+from stages.training.world import World
 
 Loss = Callable[[Row, Tensor, Tensor], tuple[Tensor, dict[str, float]]]
 
@@ -52,40 +56,54 @@ class Run:
         report: Report,
         about: Mapping[str, Any] = MappingProxyType({}),
         saving: Saving = Saving(),
+        world: World = World(),
     ) -> None:
         """`identity` is what the run depends on; state made under another one is refused.
 
         `about` has `stage`, `options` and `inputs` for `r1.json`. Raises UsageError where `out` or unfinished work is in the way and `resume` is not set.
         """
-        checkpoint.refuse_unfinished(out, resume=resume)
         self.out, self.policy, self.tokenizer, self.report = out, policy, tokenizer, report
         self.options, self.updates_planned = optimizer, max(updates, 1)
-        self.about, self.saving = about, saving
+        self.about, self.saving, self.world = about, saving, world
+        self.leads = world.rank == 0  # writes what all have made
         self.identity = digest(identity, code_version())
         self.work = checkpoint.partial_of(out)
         self.step = self.updates = 0
         self.extra: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
-        names = policy.parameters()
-        matrices = [p for _, p in names if p.ndim > 1]
-        vectors = [p for _, p in names if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": optimizer.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=optimizer.lr,
-            betas=(optimizer.beta1, optimizer.beta2),
-            fused=True,
-        )
+        self.tracker: Tracker | None = None
+        self.size = sum(p.numel() for p in policy.model.parameters())  # before they are shared out
+        world.agree(self._begin(resume))
+        with self._writing():
+            state = self._position()
+        self.spread = _spread(policy, optimizer, world)
+        if state is not None:
+            self._restore(state)
+        if self.leads:
+            with self._writing():
+                jsonl.write(self.metrics_path, self._kept_metrics())
+                key = digest(self.identity, str(out.resolve()))[:16]
+                if saving.track:
+                    self.tracker = Tracker(saving.track, self.work, out.name, key)
+
+    def _begin(self, resume: bool) -> R1Error | None:
+        """Takes the folder of the run; what keeps it from that, for all ranks to raise."""
+        if not self.leads:
+            return None
         try:
-            self.work.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.work / "lock", "ab")  # noqa: SIM115 - held as long as the run
-            hold(self._lock, str(self.work))
-            self._restore()
-            jsonl.write(self.metrics_path, self._kept_metrics())
-            key = digest(self.identity, str(out.resolve()))[:16]
-            self.tracker = Tracker(saving.track, self.work, out.name, key) if saving.track else None
+            checkpoint.refuse_unfinished(self.out, resume=resume)
+            with self._writing():
+                self.work.mkdir(parents=True, exist_ok=True)
+                self._lock = open(self.work / "lock", "ab")  # noqa: SIM115 - held as long as the run
+                hold(self._lock, str(self.work))
+        except R1Error as error:
+            return error
+        return None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StreamError(f"cannot write {self.work}: {error.strerror or error}") from error
 
@@ -116,46 +134,61 @@ class Run:
         `loss(row, logp, entropy)` gives a row's part of the update's loss. Raises R1Error where loss or gradient
         is not finite, before any weight has changed.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        total: dict[str, float] = {"loss": 0.0}
+        self.spread.begin()
+        mine: dict[str, float] = {"loss": 0.0}
         used: list[Row] = []
-        for row in batch:
-            used.append(row)
-            self.count_work(len(row.ids), 6)
+        tokens = 0
+        failure: R1Error | None = None
+        begun = False
+        for row, last in _marked(batch):
+            begun = True
             logp, entropy = self.policy.logprobs(row, temperature)
-            part, stats = loss(row, logp, entropy)
-            value = float(part.detach())
-            if not math.isfinite(value):
-                self._offend(row)
-                raise R1Error(
-                    f"step {self.step}: the loss is {value}; its samples are in {self.work}/offending.jsonl"
-                )
-            part.backward()
-            for name, figure in {**stats, "loss": value}.items():
+            part = 0 * logp.sum()
+            if not row.idle and failure is None:
+                used.append(row)
+                tokens += len(row.ids)
+                try:
+                    part, stats = self._part(row, loss, logp, entropy)
+                    for name, figure in stats.items():
+                        mine[name] = mine.get(name, 0.0) + figure
+                except R1Error as error:
+                    failure = error
+            self.spread.backward(part, last=last)
+        self.world.agree(failure)
+        total: dict[str, float] = {}
+        for stats, computed in self.world.gather((mine, tokens)):
+            self.count_work(computed, 6)
+            for name, figure in stats.items():
                 total[name] = total.get(name, 0.0) + figure
-        weights = [p for _, p in self.policy.parameters()]
-        limit = self.options.clip if self.options.clip > 0 else math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(weights, limit))
+        rate = self.rate()
+        norm = self.spread.step(rate) if begun else 0.0
         if not math.isfinite(norm):
-            self._offend(*used)
             raise R1Error(
                 f"step {self.step}: the gradient's norm is {norm} and no weight was changed; "
-                f"its samples are in {self.work}/offending.jsonl"
+                f"its samples are in {self._offend(*used)}"
             )
-        rate = self.rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        if norm > 0 or self.options.weight_decay:
-            self.optimizer.step()
         self.updates += 1
         return {**total, "grad_norm": norm, "lr": rate}
 
+    def _part(
+        self, row: Row, loss: Loss, logp: Tensor, entropy: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """A row's part of the loss, with its value among its statistics."""
+        part, stats = loss(row, logp, entropy)
+        value = float(part.detach())
+        if not math.isfinite(value):
+            raise R1Error(
+                f"step {self.step}: the loss is {value}; its samples are in {self._offend(row)}"
+            )
+        return part, {**stats, "loss": value}
+
     def count_work(self, tokens: int, per_weight: int) -> None:
         """Adds to `total_flos`: a weight costs 2 operations a token forwards, 6 with the backward pass."""
-        size = sum(p.numel() for p in self.policy.model.parameters())
-        self.extra["flos"] = self.extra.get("flos", 0) + per_weight * size * tokens
+        self.extra["flos"] = self.extra.get("flos", 0) + per_weight * self.size * tokens
 
-    def _offend(self, *rows: Row) -> None:
+    def _offend(self, *rows: Row) -> Path:
+        """Writes the samples of rows, and says where."""
+
         def finite(value: Any) -> Any:
             if isinstance(value, list):
                 return [finite(each) for each in value]
@@ -166,17 +199,20 @@ class Run:
             for row in rows
             for sample in row.samples
         )
-        jsonl.write(self.work / "offending.jsonl", samples)
+        name = "offending.jsonl" if self.leads else f"offending_{self.world.rank}.jsonl"
+        jsonl.write(self.work / name, samples)
+        return self.work / name
 
     def log(self, metrics: Mapping[str, Any], *shown: str) -> None:
         """Appends a line to metrics.jsonl; `shown` are the figures of the live line."""
         figures = {k: _short(v) for k, v in metrics.items()}
         self.last = {"step": self.step, **figures, "total_flos": self.extra.get("flos", 0)}
-        try:
-            with open(self.metrics_path, "ab") as stream:
-                stream.write(jsonl.encode(self.last))
-        except OSError as error:
-            raise StreamError(f"cannot write {self.metrics_path}: {error.strerror}") from error
+        if self.leads:
+            try:
+                with open(self.metrics_path, "ab") as stream:
+                    stream.write(jsonl.encode(self.last))
+            except OSError as error:
+                raise StreamError(f"cannot write {self.metrics_path}: {error.strerror}") from error
         if self.tracker is not None:
             self.tracker.log(self.step, self.last)
         good = self.last["reward"] if "reward" in self.last else -self.last["loss"]
@@ -210,19 +246,10 @@ class Run:
 
     def save(self) -> None:
         """State to resume from: trained weights, optimiser, position. The one before it is deleted."""
-        from safetensors.torch import save_file
-
         self._keep()
-        states = self.work / "state"
-        states.mkdir(parents=True, exist_ok=True)
-        tensors: dict[str, Tensor] = {}
-        for name, p in self.policy.parameters():
-            tensors[f"weight.{name}"] = p.detach().contiguous()
-            for key, value in self.optimizer.state.get(p, {}).items():
-                tensors[f"{key}.{name}"] = torch.as_tensor(value).contiguous()
-        target = states / f"step_{self.step:06d}"
-        with checkpoint.appearing(target) as directory:
-            save_file(tensors, directory / "state.safetensors")
+        target = self.work / "state" / f"step_{self.step:06d}"
+        with self._appearing(target) as directory:
+            shards.write(directory, "state", self.spread.state())
             position = {
                 "identity": self.identity,
                 "step": self.step,
@@ -230,12 +257,22 @@ class Run:
                 "extra": self.extra,
                 "last": self.last,
             }
-            (directory / "state.json").write_bytes(jsonl.encode(position))
-        for old in states.glob("step_*"):
+            if directory is not None:
+                (directory / "state.json").write_bytes(jsonl.encode(position))
+        if not self.leads:
+            return
+        for old in target.parent.glob("step_*"):
             if old != target:
                 shutil.rmtree(old)
         for outdated in self._references()[:-1]:
             outdated.unlink()
+
+    def _appearing(self, path: Path) -> contextlib.AbstractContextManager[Path | None]:
+        """A new directory for rank 0 to fill, as `checkpoint.appearing`; None for the others."""
+        if not self.leads:
+            return contextlib.nullcontext()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return checkpoint.appearing(path)
 
     def _keep(self) -> None:
         """The weights as a checkpoint among the last `keep_last`, and as the best where none was better.
@@ -246,20 +283,26 @@ class Run:
         if not self.saving.keep_last:
             return
         target = self.work / "steps" / f"step_{self.step:06d}"
-        with checkpoint.appearing(target) as directory:
+        with self._appearing(target) as directory:
             self._write(directory)
+        good = statistics.fmean(known) if known else None
+        best = good is not None and good > self.extra.get("best", -math.inf)
+        if best:
+            self.extra["best"] = good
+        if not self.leads:
+            return
         kept = sorted(target.parent.glob("step_*"))
         later = kept.index(target) + 1  # what a killed run made after the state it is resumed from
         for old in [*kept[:later][: -self.saving.keep_last], *kept[later:]]:
             shutil.rmtree(old)
-        good = statistics.fmean(known) if known else None
-        if good is not None and good > self.extra.get("best", -math.inf):
-            self.extra["best"] = good
+        if best:
             with checkpoint.appearing(self.work / "best") as directory:
                 shutil.copytree(target, directory, copy_function=os.link, dirs_exist_ok=True)
 
     def save_reference(self, reference: Any) -> None:
         """Keeps the weights of a reference model that is no longer the parent."""
+        if not self.leads:
+            return
         from safetensors.torch import save_file
 
         tensors = {name: p.detach().contiguous() for name, p in reference.named_parameters()}
@@ -281,62 +324,85 @@ class Run:
         found = sorted(self.work.glob("reference_*.safetensors"))
         return [path for path in found if int(path.stem.rpartition("_")[2]) <= self.step]
 
-    def _restore(self) -> None:
+    def _position(self) -> Path | None:
+        """Where the newest state is, its weights given to the policy and its position to the run; None without one."""
         found = sorted((self.work / "state").glob("step_*"))
         if not found:
-            return
-        from safetensors.torch import load_file
-
+            return None
         position = jsonl.decode((found[-1] / "state.json").read_bytes())
         if position["identity"] != self.identity:
             raise UsageError(
                 f"{self.work} was made with other options, input or code version; "
                 "run with the same ones, or delete it"
             )
-        tensors = load_file(found[-1] / "state.safetensors")
-        for name, p in self.policy.parameters():
-            with torch.no_grad():
-                p.copy_(tensors[f"weight.{name}"])
-            state = {
-                key: tensors[f"{key}.{name}"].clone()
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"{key}.{name}" in tensors
-            }
-            if state:
-                self.optimizer.state[p] = {
-                    k: v if k == "step" and p.device.type == "cpu" else v.to(p.device)
-                    for k, v in state.items()
-                }
+        weights = dict(self.policy.parameters())
+        with torch.no_grad():
+            for name, value in shards.read(found[-1], "state", "weight."):
+                weights[name].copy_(value)
         self.step, self.updates = position["step"], position["updates"]
         self.extra, self.last = position["extra"], position["last"]
+        return found[-1]
+
+    def _restore(self, state: Path) -> None:
+        """Gives the spread what `save` took from it, on whatever number of processes that was."""
+        for key in ("weight", *MOMENTS):
+            for name, value in shards.read(state, "state", f"{key}."):
+                self.spread.restore(key, name, value)
         self.report.note(f"resumed after step {self.step}")
 
     def publish(self) -> Checkpoint:
         """The checkpoint, with metrics, rollouts and traces beside the weights."""
         if self.tracker is not None:
             self.tracker.close()
-        with checkpoint.appearing(self.out) as directory:
-            for made in self.work.iterdir():
-                if made.is_dir() and made.name != "state":
-                    shutil.copytree(
-                        made,
-                        directory / made.name,
-                        copy_function=os.link,
-                        ignore=shutil.ignore_patterns(".*"),  # what a kill left half-written
-                    )
-                elif made.suffix == ".jsonl":
-                    os.link(made, directory / made.name)
+        manifest: dict[str, Any] = {}
+        with self._appearing(self.out) as directory:
+            if directory is not None:
+                self._take_along(directory)
             manifest = self._write(directory)
-        self._lock.close()
-        shutil.rmtree(self.work)
+        if self.leads:
+            self._lock.close()
+            shutil.rmtree(self.work)
         return Checkpoint(self.out, manifest)
 
-    def _write(self, directory: Path) -> dict[str, Any]:
-        """The present weights as a checkpoint in `directory`; returns its manifest."""
-        self.policy.save(directory, self.tokenizer)
+    def _take_along(self, directory: Path) -> None:
+        for made in self.work.iterdir():
+            if made.is_dir() and made.name != "state":
+                shutil.copytree(
+                    made,
+                    directory / made.name,
+                    copy_function=os.link,
+                    ignore=shutil.ignore_patterns(".*"),  # what a kill left half-written
+                )
+            elif made.suffix == ".jsonl":
+                os.link(made, directory / made.name)
+
+    def _write(self, directory: Path | None) -> dict[str, Any]:
+        """The present weights as a checkpoint in `directory`; returns its manifest, on rank 0."""
+        self.policy.save(directory, self.tokenizer, self.spread.weights())
+        if directory is None:
+            return {}
         return checkpoint.write_manifest(
             directory, **self.about, parent=self.policy.name, metrics=self.last
         )
+
+
+def _spread(policy: Policy, optimizer: Optimizer, world: World) -> Spread:
+    if not world.shares:
+        return Replicas(policy, optimizer, world)
+    from stages.training.zero import Zero
+
+    return Zero(policy, optimizer, world)
+
+
+def _marked(batch: Iterable[Row]) -> Iterator[tuple[Row, bool]]:
+    """Each row, and whether it is the last."""
+    held: Row | None = None
+    for row in batch:
+        if held is not None:
+            yield held, False
+        held = row
+    if held is not None:
+        yield held, True
 
 
 def digest_of(records: Iterable[Mapping[str, Any]]) -> str:

@@ -1,0 +1,274 @@
+"""Two processes against one, for real over gloo: the same losses, resumed by another number, and ended whole.
+
+Every run here is the program itself. The model has 55,000 weights, and ZeRO 3 shares out each of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import environment
+from safetensors.torch import load_file
+from test_training import metrics, problems, sums
+
+from stages.data import jsonl
+
+pytest.importorskip("deepspeed", reason="DeepSpeed is not installed")
+pytestmark = pytest.mark.full
+
+SFT = ["--batch", "4", "--epochs", "4", "--lr", "3e-3", "--warmup", "0.1", "--row-tokens", "8"]
+GRPO = [
+    *("--steps", "20", "--problems", "3", "-n", "4", "--max-tokens", "12"),
+    *("--lr", "1e-3", "--row-tokens", "64", "--workers", "1"),
+]
+COMMON = ["--template", "none", "--device", "cpu"]
+ENDED = 10.0  # seconds after which nothing may be left
+SHARED: dict[str, Any] = {
+    "zero_optimization": {"stage": 3, "stage3_param_persistence_threshold": 0},
+    "bf16": {"enabled": "auto"},
+}
+
+
+class Bench:
+    """A folder with inputs and the runs that were made of them."""
+
+    def __init__(self, folder: Path, model: Path, reward: str) -> None:
+        self.folder, self.model, self.reward = folder, model, reward
+        self.records, self.problems = folder / "sums.jsonl", folder / "problems.jsonl"
+        jsonl.write(self.records, sums(20))
+        jsonl.write(self.problems, problems(8))
+        self.zero3 = folder / "zero3.json"
+        self.zero3.write_text(json.dumps(SHARED))
+
+    def line(self, stage: str, out: str, *flags: Any, start: tuple[str, ...] = ()) -> list[str]:
+        given = [*SFT, self.records] if stage == "sft" else [*GRPO, "-r", self.reward, self.problems]  # fmt: skip
+        begin = [sys.executable, "-m", *(start or ("r1cli",)), stage, "-m", self.model]
+        return list(map(str, [*begin, "-o", self.folder / out, *COMMON, *flags, *given]))
+
+    def run(self, stage: str, out: str, *flags: Any, **options: Any) -> Path:
+        done = subprocess.run(
+            self.line(stage, out, *flags, **options),
+            capture_output=True, text=True, env=environment(), timeout=200, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{self.folder / out}\n"
+        return self.folder / out
+
+    def one(self, stage: str) -> Path:
+        """What a single process makes, without DeepSpeed."""
+        out = self.folder / f"{stage}-one"
+        return out if out.exists() else self.run(stage, out.name)
+
+    def zero(self, stage: int) -> list[Any]:
+        return ["--deepspeed", self.zero3] if stage == 3 else ["--zero", stage]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Path, reward: str) -> Iterator[Bench]:
+    made = Bench(tmp_path_factory.mktemp("bench"), tiny, reward)
+    yield made
+    assert not processes_of(made.folder), "a process is left running"
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Processes whose command line names `folder`, with their rank."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(folder).encode() in line and int(entry.name) != os.getpid():
+            ranks = [v[5:].decode() for v in variables if v.startswith(b"RANK=")]
+            found[int(entry.name)] = ranks[0] if ranks else ""
+    return found
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """The same figures to 1e-4, the same samples, and weights that differ by rounding."""
+    lines, others = metrics(one), metrics(other)
+    assert len(lines) == len(others) == 20
+    for a, b in zip(lines, others, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-4)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3, abs=1e-4)
+        assert a.get("reward") == pytest.approx(b.get("reward"))
+        assert a["total_flos"] == b["total_flos"]
+    for path in one.glob("rollouts/*"):
+        sets = [[json.loads(r) for r in p.read_text().splitlines()] for p in (path, other / "rollouts" / path.name)]  # fmt: skip
+        ids = [[(r["id"], r["completion_ids"]) for r in records] for records in sets]
+        assert ids[0] == ids[1]
+    a, b = (load_file(path / "model.safetensors") for path in (one, other))
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.allclose(a[name], b[name], atol=2e-4), name
+
+
+SPREADS: dict[str, list[str]] = {
+    "no DeepSpeed": [],
+    "ZeRO 1": ["--zero", "1"],
+    "ZeRO 2, offload": ["--zero", "2", "--offload", "optimizer"],
+    "ZeRO 3": ["--deepspeed", "FILE"],
+    "ZeRO 3, offload, checkpointing": ["--deepspeed", "FILE", "--offload", "all", "--checkpointing"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPREADS)
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_two_processes_learn_what_one_learns(stage: str, name: str, bench: Bench) -> None:
+    flags = [bench.zero3 if flag == "FILE" else flag for flag in SPREADS[name]]
+    made = bench.run(stage, f"{stage}-{name}".replace(" ", ""), "--nproc", 2, *flags)
+    assert_alike(bench.one(stage), made)
+
+
+def stop_after(bench: Bench, stage: str, out: str, step: int, *flags: Any, kill: str) -> str:
+    """Starts a run, kills rank 1 or the parent of all at `step`, and returns what it said."""
+    started = subprocess.Popen(
+        bench.line(stage, out, *flags),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+    )  # fmt: skip
+    log = bench.folder / f"{out}.partial" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_bytes().count(b"\n") >= step):
+        assert started.poll() is None, started.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    named = bench.folder / out
+    running = processes_of(named)
+    assert {"", "0", "1"} <= set(running.values())
+    begun = time.monotonic()
+    if kill == "parent":
+        started.kill()
+    else:
+        for pid, rank in running.items():
+            if rank == kill:
+                os.kill(pid, signal.SIGKILL)
+    _, said = started.communicate(timeout=60)
+    while processes_of(named):
+        assert time.monotonic() - begun < ENDED, processes_of(named)
+        time.sleep(0.05)
+    assert time.monotonic() - begun < ENDED
+    assert started.returncode == (-signal.SIGKILL if kill == "parent" else 1)
+    return said.decode()
+
+
+@pytest.mark.parametrize(
+    ("stage", "begun", "finished"),
+    [
+        ("sft", ["--nproc", 2, "--zero", 2], []),
+        ("sft", [], ["--nproc", 2, 3]),
+        ("grpo", ["--nproc", 2, 3], ["--zero", 1]),
+    ],
+)  # fmt: skip
+def test_a_run_goes_on_with_another_number_of_processes(
+    stage: str, begun: list[Any], finished: list[Any], bench: Bench
+) -> None:
+    """Stopped after step 8 of 20 by its own state: what two saved, one takes up, and the other way round."""
+    out = f"{stage}-resumed-{len(begun)}-{len(finished)}"
+    first, last = ([*flags[:-1], *bench.zero(3)] if flags[-1:] == [3] else flags for flags in (begun, finished))  # fmt: skip
+    partial = bench.folder / f"{out}.partial"
+    started = subprocess.Popen(
+        bench.line(stage, out, "--save-every", 4, *first),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(),
+    )  # fmt: skip
+    while not (partial / "state" / "step_000008").exists():
+        assert started.poll() is None, started.communicate()[1].decode()
+        time.sleep(0.005)
+    started.kill()
+    started.communicate()
+    while processes_of(bench.folder / out):
+        time.sleep(0.05)
+    assert not (bench.folder / out).exists()
+    bench.run(stage, out, "--save-every", 4, "--resume", *last)
+    assert_alike(bench.one(stage), bench.folder / out)
+
+
+@pytest.mark.parametrize("kill", ["parent", "1", "0"])
+def test_a_kill_ends_all_processes_and_the_run_goes_on(kill: str, bench: Bench) -> None:
+    out = f"killed-{kill}"
+    flags = ["--save-every", 2, "--nproc", 2, "--zero", 2]
+    said = stop_after(bench, "grpo", out, 5, *flags, kill=kill)
+    if kill != "parent":
+        (line,) = (line for line in said.splitlines() if line.startswith("r1 grpo:"))
+        assert line == (
+            f"r1 grpo: rank {kill} was killed by SIGKILL, and the run ended; "
+            f"{bench.folder / out}.partial keeps what is done, add --resume to go on"
+        )
+    bench.run("grpo", out, *flags, "--resume")
+    assert_alike(bench.one("grpo"), bench.folder / out)
+
+
+def test_ctrl_c_ends_all_processes_and_is_said_once(bench: Bench) -> None:
+    line = bench.line("grpo", "interrupted", "--nproc", 2)
+    started = subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+    )
+    log = bench.folder / "interrupted.partial" / "metrics.jsonl"
+    while not (log.exists() and log.read_bytes()):
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=ENDED)
+    assert started.returncode == 130
+    assert said.decode().count("interrupted; ") == 1
+    assert not processes_of(bench.folder / "interrupted")
+
+
+def test_torchrun_starts_it_too(bench: Bench) -> None:
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "r1cli")
+    made = bench.run("sft", "torchrun", "--zero", 2, start=launcher)
+    assert_alike(bench.one("sft"), made)
+
+
+def test_records_come_on_stdin_and_what_all_find_wrong_is_said_once(bench: Bench) -> None:
+    broken = b"".join(map(jsonl.encode, sums(2))) + b"{bad\n"
+    line = [*bench.line("sft", "broken", "--nproc", 2)[:-1]]
+    done = subprocess.run(line, input=broken, capture_output=True, env=environment(), timeout=100)
+    assert done.returncode == 65
+    assert done.stderr.count(b"not JSON") == 1
+    assert b"r1 sft: stdin:3: not JSON" in done.stderr
+    assert not (bench.folder / "broken").exists()
+
+
+def test_a_rank_that_fails_alone_is_named(bench: Bench, tmp_path: Path) -> None:
+    """A reward that raises on rank 1 only ends the run with its rank and its error."""
+    reward = tmp_path / "alone.py"
+    reward.write_text("def alone(record):\n    return 1.0\n")
+    plugin = tmp_path / "sitecustomize.py"
+    plugin.write_text(
+        "import os\n"
+        "if os.environ.get('RANK') == '1':\n"
+        "    import stages.training.rows as rows\n"
+        "    def broken(*a, **k): raise ValueError('planted')\n"
+        "    rows._row = broken\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    begun = time.monotonic()
+    done = subprocess.run(
+        bench.line("sft", "alone", "--nproc", 2),
+        capture_output=True, text=True, env=environment(PYTHONPATH=path), timeout=100, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "r1 sft: rank 1: bug: ValueError: planted" in done.stderr
+    assert time.monotonic() - begun < 60
+
+
+def test_weights_in_bfloat16_are_updated_in_float32(bench: Bench) -> None:
+    made = bench.run("grpo", "half", "--nproc", 2, *bench.zero(3), "--dtype", "bfloat16")
+    assert json.loads((made / "config.json").read_text())["dtype"] == "float32"
+    found = load_file(made / "model.safetensors")
+    assert all(w.dtype == torch.float32 for w in found.values())
+    assert any((w != w.bfloat16()).any() for w in found.values())
+    lines, others = metrics(bench.one("grpo")), metrics(made)
+    assert others[-1]["sampling/logp_gap_mean"] < 0.05
+    assert others[0]["reward"] == pytest.approx(lines[0]["reward"], abs=0.2)
