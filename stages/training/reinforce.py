@@ -65,6 +65,8 @@ class Learner:
                 copy.copy_(weight)
             total += fingerprint([weight])
         self.backend.expected = total % 2**64
+        if len(set(self.world.gather(self.backend.expected))) > 1:
+            raise R1Error("the processes train different weights: their checksums differ")
 
     def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
         """Scored completions of `problems`, a group after the other; each rank makes those of its share."""
