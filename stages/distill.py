@@ -160,6 +160,7 @@ def run(
         if done is not None:
             return done
         asked = list(records)
+        world.gather(None)  # none looks for unfinished work once rank 0 has begun its own
         made = world.rank or traces(
             asked,
             teacher=teacher,

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import environment
+from models import fresh
 from safetensors.torch import load_file
 from test_training import metrics, problems, sums
 
@@ -50,10 +51,18 @@ class Bench:
         self.zero3 = folder / "zero3.json"
         self.zero3.write_text(json.dumps(SHARED))
 
-    def line(self, stage: str, out: str, *flags: Any, start: tuple[str, ...] = ()) -> list[str]:
+    def line(
+        self,
+        stage: str,
+        out: str,
+        *flags: Any,
+        start: tuple[str, ...] = (),
+        last: Sequence[str] = (),
+    ) -> list[str]:
+        """A command line; `last` wins over what is given to every run of the stage."""
         given = [*SFT, self.records] if stage == "sft" else [*GRPO, "-r", self.reward, self.problems]  # fmt: skip
         begin = [sys.executable, "-m", *(start or ("r1cli",)), stage, "-m", self.model]
-        return list(map(str, [*begin, "-o", self.folder / out, *COMMON, *flags, *given]))
+        return list(map(str, [*begin, "-o", self.folder / out, *COMMON, *flags, *given, *last]))
 
     def run(self, stage: str, out: str, *flags: Any, **options: Any) -> Path:
         done = subprocess.run(
@@ -95,10 +104,10 @@ def processes_of(folder: Path) -> dict[int, str]:
     return found
 
 
-def assert_alike(one: Path, other: Path) -> None:
+def assert_alike(one: Path, other: Path, *, steps: int = 20) -> None:
     """The same figures to 1e-4, the same samples, and weights that differ by rounding."""
     lines, others = metrics(one), metrics(other)
-    assert len(lines) == len(others) == 20
+    assert len(lines) == len(others) == steps
     for a, b in zip(lines, others, strict=True):
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-4)
         assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3, abs=1e-4)
@@ -129,6 +138,44 @@ def test_two_processes_learn_what_one_learns(stage: str, name: str, bench: Bench
     flags = [bench.zero3 if flag == "FILE" else flag for flag in SPREADS[name]]
     made = bench.run(stage, f"{stage}-{name}".replace(" ", ""), "--nproc", 2, *flags)
     assert_alike(bench.one(stage), made)
+
+
+CHOICES: dict[str, tuple[int, list[str]]] = {
+    "reference replaced": (3, ["--beta", "0.2", "--ref-reset", "2", "--minibatches", "2", "--inner-epochs", "2", "--save-every", "2", "--keep-last", "1"]),
+    "adapters, dynamic": (2, ["--lora", "2", "--beta", "0.1", "--dynamic-sampling", "2", "--aggregate", "token"]),
+    "one step off": (3, ["--one-step-off", "--beta", "0.1", "--kl-in", "reward", "--save-every", "2", "--minibatches", "2"]),
+    "five on two": (1, ["--problems", "5", "--mask-truncated", "--ratio", "sequence", "--weight-decay", "0.1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_of_grpo_hold_on_two_processes(name: str, bench: Bench) -> None:
+    stage, flags = CHOICES[name]
+    out = name.replace(" ", "")
+    one = bench.run("grpo", f"{out}-1", last=[*flags, "--steps", "4"])
+    two = bench.run("grpo", f"{out}-2", "--nproc", 2, *bench.zero(stage), last=[*flags, "--steps", "4"])  # fmt: skip
+    assert_alike(one, two, steps=4)
+    kept = [sorted(p.name for p in made.glob("*/step_*")) for made in (one, two)]
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("on_policy", [True, False])
+def test_distillation_holds_on_two_processes(on_policy: bool, bench: Bench) -> None:
+    teacher = fresh(bench.folder / f"teacher-{on_policy}", seed=3)
+    flags = ["--teacher", teacher, "--max-tokens", 8, "-n", 2, "--lr", "1e-3", "--warmup", 0]
+    flags += ["--on-policy", "--steps", 4, "--problems", 3] if on_policy else ["--keep", "all", "--batch", 4, "--epochs", 1]  # fmt: skip
+    made = []
+    for count in (1, 2):
+        out = bench.folder / f"distilled-{on_policy}-{count}"
+        several = ["--nproc", 2, *bench.zero(3)] if count > 1 else []
+        line = [sys.executable, "-m", "r1cli", "distill", "-m", bench.model, "-o", out, *COMMON]
+        done = subprocess.run(
+            [*map(str, [*line, "-r", bench.reward, *flags, *several])],
+            input=bench.problems.read_bytes(), capture_output=True, env=environment(), timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+        made.append(out)
+    assert_alike(made[0], made[1], steps=4)
 
 
 def stop_after(bench: Bench, stage: str, out: str, step: int, *flags: Any, kill: str) -> str:
@@ -263,8 +310,10 @@ def test_a_rank_that_fails_alone_is_named(bench: Bench, tmp_path: Path) -> None:
     assert time.monotonic() - begun < 60
 
 
-def test_weights_in_bfloat16_are_updated_in_float32(bench: Bench) -> None:
-    made = bench.run("grpo", "half", "--nproc", 2, *bench.zero(3), "--dtype", "bfloat16")
+@pytest.mark.parametrize("flags", [["--zero", "2"], ["--offload", "all"]])
+def test_weights_in_bfloat16_are_updated_in_float32(flags: list[str], bench: Bench) -> None:
+    zero = bench.zero(3) if flags == ["--offload", "all"] else []
+    made = bench.run("grpo", f"half{len(zero)}", "--nproc", 2, *zero, *flags, "--dtype", "bfloat16")
     assert json.loads((made / "config.json").read_text())["dtype"] == "float32"
     found = load_file(made / "model.safetensors")
     assert all(w.dtype == torch.float32 for w in found.values())

@@ -72,8 +72,8 @@ Whole = Callable[[Any], AbstractContextManager[Any]]
 class Follower(Backend, Protocol):
     """A backend that samples with the weights of a model under training."""
 
-    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
-        """Takes over the weights of `model`, and from now on samples with no others.
+    def follow(self, model: Any, whole: Whole = nullcontext) -> int:
+        """Takes over the weights of `model`, and from now on samples with no others. Returns their fingerprint.
 
         `whole(weight)` is a context within which a weight is all here. Raises R1Error, now or when it samples,
         where a checksum shows that it has others.

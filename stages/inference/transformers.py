@@ -168,7 +168,7 @@ class TransformersBackend:
         self.model = None
 
     @torch.no_grad()
-    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
+    def follow(self, model: Any, whole: Whole = nullcontext) -> int:
         """See `Follower`. Where `model` is its own there is nothing to copy."""
         total = 0
         for copy, weight in zip(self.model.parameters(), model.parameters(), strict=True):
@@ -177,6 +177,7 @@ class TransformersBackend:
                     copy.copy_(weight)
                 total += fingerprint([weight])
         self.expected = total % 2**64
+        return self.expected
 
     def encode(
         self, prompt: Rendered, place: str = "", *, prefilled: bool = True

@@ -53,7 +53,7 @@ class VllmBackend:
         if engine is not None:
             vllm_engine.stop(engine)
 
-    def follow(self, model: Any, whole: Whole = nullcontext) -> None:
+    def follow(self, model: Any, whole: Whole = nullcontext) -> int:
         """See `Follower`."""
         from stages.inference import vllm_weights
 
@@ -63,6 +63,7 @@ class VllmBackend:
             runner, vllm_weights.named_weights(model, whole), self.engine.model_config.dtype
         )
         self.engine.reset_prefix_cache()
+        return self.expected
 
     def generate(
         self, requests: Iterable[Request | None], sampling: Sampling

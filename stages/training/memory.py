@@ -39,7 +39,7 @@ def needs(
         zero: dict[str, Any] = config["zero_optimization"]
         stage = zero["stage"]
         width = 2 if config["bf16"]["enabled"] else 4
-        weights, gradients = float(every * width), float(trained * width)
+        weights, gradients = float(every * width), float(trained * 4)
         updated = trained * 12 / world.size
         here = (models - 1 + (samples and stage == 3)) * every * float(width)
         halved = config["bf16"]["enabled"]

@@ -55,7 +55,9 @@ class Learner:
 
     def sync(self) -> None:
         """Gives the sampler the policy's weights; it refuses to sample with any others."""
-        self.backend.follow(self.policy.plain, whole)
+        held = self.backend.follow(self.policy.plain, whole)
+        if len(set(self.world.gather(held))) > 1:
+            raise R1Error("the processes train different weights: their checksums differ")
 
     def collect(self, problems: Sequence[Record], step: int) -> list[Record]:
         """Scored completions of `problems`, a group after the other; each rank makes those of its share."""

@@ -73,6 +73,8 @@ class Run:
         self.last: dict[str, Any] = {}
         self.tracker: Tracker | None = None
         self.size = sum(p.numel() for p in policy.model.parameters())  # before they are shared out
+        if len(set(world.gather(self.identity))) > 1:
+            raise UsageError("the processes have different options, models or records to train on")
         world.agree(self._begin(resume))
         with self._writing():
             state = self._position()

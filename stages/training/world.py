@@ -19,6 +19,7 @@ from stages.data.report import SILENT, Report
 
 # A teacher's completions may take rank 0 days. A rank that dies is noticed by whoever started it, not by a time-out.
 PATIENCE = timedelta(days=30)
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 # What gloo, NCCL and their store say when the other end is gone.
 GONE = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset|was)|Broken pipe|TCPStore|Socket Timeout")
 
@@ -106,8 +107,8 @@ def joined(parallelism: Parallelism) -> Iterator[World]:
             if torch.cuda.is_available():
                 torch.cuda.set_device(rank.local_rank())
             os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(backend, timeout=PATIENCE)
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            dist.init_process_group(BACKENDS[device], timeout=PATIENCE)
         group = dist.new_group(backend="gloo", timeout=PATIENCE)
         yield World(rank.rank(), size, rank.local_rank(), group, parallelism)
     except RuntimeError as error:

@@ -22,7 +22,7 @@ from stages.data.options import Optimizer, Parallelism
 from stages.training.policy import Policy, whole
 from stages.training.rows import Row
 from stages.training.spread import MOMENTS, adamw
-from stages.training.world import World
+from stages.training.world import BACKENDS, PATIENCE, World
 
 INSTALL = "pip install 'r1cli[deepspeed]'"
 BUCKET = (
@@ -36,6 +36,7 @@ TAKEN = {
     "train_batch_size": "--batch or --problems",
     "train_micro_batch_size_per_gpu": "--row-tokens",
     "gradient_accumulation_steps": "--row-tokens",
+    "data_types": "--dtype",
 }
 
 
@@ -61,6 +62,8 @@ def configuration(
     stage = parallelism.zero or stage
     if not stage:
         raise UsageError(f"{name}: no stage of zero_optimization; give --zero 1, 2 or 3")
+    if bf16 and stage == 1:
+        raise UsageError("--dtype bfloat16 goes with --zero 2 or 3, which sum gradients in float32")
     memory = {"device": "cpu", "pin_memory": pinned}
     if parallelism.offload != "none":
         zero.setdefault("offload_optimizer", memory)
@@ -80,6 +83,7 @@ def configuration(
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": bf16, "check_grad_overflow": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
         "zero_optimization": {"reduce_bucket_size": BUCKET, **zero, "stage": stage},
     }
 
@@ -259,5 +263,7 @@ def _deepspeed(device: str) -> Any:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if not torch.distributed.is_initialized():  # one process that wants its optimiser offloaded
         store = torch.distributed.HashStore()  # type: ignore[attr-defined]
-        torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+        torch.distributed.init_process_group(
+            BACKENDS[device], store=store, rank=0, world_size=1, timeout=PATIENCE
+        )
     return deepspeed
