@@ -16,6 +16,9 @@ from stages.data.templates import Template
 from stages.inference.backend import Backend, Completion, Request, open_backend, resolved
 from stages.inference.feed import Feed
 
+# Problems in hand: several times what is decoded at once, since those done wait for the ones before them.
+AHEAD = {"vllm": 1024}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -98,7 +101,8 @@ def complete(
             tokens,
         )
         backend = open_backend(engine, model)
-        yield from run_plan(records, plan, backend, report=report, journal=journal)
+        ahead = AHEAD.get(engine.backend, 256)
+        yield from run_plan(records, plan, backend, report=report, journal=journal, ahead=ahead)
     finally:
         if backend is not None:
             backend.close()
