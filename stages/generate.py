@@ -1,7 +1,7 @@
 """Sample completions of problems with a model.
 
 Each input record is a problem (`id`, `prompt`, and what rewards need); each output record is one of
-its completions, in input order. A completion's random numbers depend on the seed, the problem's id
+its completions, in input order unless told otherwise. A completion's random numbers depend on the seed, the problem's id
 and the sample's number alone.
 """
 
@@ -50,6 +50,9 @@ def run(
         Doc("Take every n-th problem, from the i-th: i/n, i from 0."),
         Flag("--shard", metavar="i/n"),
     ] = None,
+    unordered: Annotated[
+        bool, Doc("Give out each problem as it is finished, not in input order.")
+    ] = False,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(),
     engine: Engine = Engine(),
@@ -86,6 +89,7 @@ def run(
         tokens=tokens,
         examples=examples,
         reflect=reflect,
+        unordered=unordered,
     ):
         made += 1
         cut += record["finish"] == "length"

@@ -83,8 +83,9 @@ def complete(
     tokens: bool = False,
     examples: Sequence[Record] = (),
     reflect: bool = False,
+    unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads `model` and yields `samples` completions of each problem, in input order."""
+    """Loads `model` and yields `samples` completions of each problem; see `run_plan`."""
     backend: Backend | None = None
     engine = resolved(engine)
     try:
@@ -102,7 +103,9 @@ def complete(
         )
         backend = open_backend(engine, model)
         ahead = AHEAD.get(engine.backend, 256)
-        yield from run_plan(records, plan, backend, report=report, journal=journal, ahead=ahead)
+        yield from run_plan(
+            records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
+        )
     finally:
         if backend is not None:
             backend.close()
@@ -116,8 +119,9 @@ def run_plan(
     report: Report = SILENT,
     journal: Journal | None = None,
     ahead: int = 256,
+    unordered: bool = False,
 ) -> Iterator[Record]:
-    """The completions of `records` in input order, one record each.
+    """The completions of `records`, one record each, in input order or, `unordered`, as problems are finished.
 
     At most `ahead` problems are read before the first of them is finished and given out.
     """
@@ -125,7 +129,7 @@ def run_plan(
     pending: dict[int, _Pending] = {}
     plan_key = plan.key()
     names: set[int] = set()  # a number for each problem that went by
-    next_out = next_in = 0
+    next_in = 0
 
     def requests() -> Iterator[Request | None]:
         nonlocal next_in
@@ -184,10 +188,12 @@ def run_plan(
         return Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
 
     def finished() -> Iterator[Record]:
-        nonlocal next_out
-        while next_out in pending and not pending[next_out].missing:
-            entry = pending.pop(next_out)
-            next_out += 1
+        for key in tuple(pending):
+            if pending[key].missing:
+                if unordered:
+                    continue
+                return
+            entry = pending.pop(key)
             for k in range(plan.samples):
                 report.advance()
                 yield entry.done[k]
