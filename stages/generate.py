@@ -49,12 +49,14 @@ def run(
     ] = None,
     reflect: Annotated[bool, Doc("Ask for reflection and verification in the prompt.")] = False,
     tokens: Annotated[bool, Doc("Keep token ids and log-probabilities, for training.")] = False,
-    unordered: Annotated[bool, Doc("Give out completions as they finish.")] = False,
     shard: Annotated[
         str | None,
         Doc("Take every n-th problem, from the i-th: i/n, i from 0."),
         Flag("--shard", metavar="i/n"),
     ] = None,
+    unordered: Annotated[
+        bool, Doc("Give out each problem as it is finished, not in input order.")
+    ] = False,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(),
     engine: Engine = Engine(),

