@@ -85,10 +85,10 @@ def complete(
     """Loads `model` and yields `samples` completions of each problem, in input order unless `unordered`."""
     backend: Backend | None = None
     try:
+        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
         plan = Plan(
             model,
-            # What a server calls a directory may be another one there.
-            model if engine.backend == "openai" else revision(model),
+            getattr(backend, "revision", "") or revision(model),
             template,
             sampling,
             seed,
@@ -98,7 +98,6 @@ def complete(
             reflect,
             tokens,
         )
-        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, unordered=unordered
         )
