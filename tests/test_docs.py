@@ -49,6 +49,15 @@ FOREIGN = {
     "--model",
     "--logprobs-mode",
     "--reasoning-parser",
+    "--data-parallel-size",
+    "--tensor-parallel-size",
+    "--array",
+    "--hostfile",
+    "--module",
+    "--nproc",
+    "--zero",
+    "--offload",
+    "--checkpointing",
 }
 # Lines of the docs that call other programs, whose flags are their own.
 OTHERS = re.compile(r"pip install|^#SBATCH|^\s*(?:srun|sbatch|vllm|torchrun|deepspeed|parallel)\s")

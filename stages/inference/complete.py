@@ -90,10 +90,10 @@ def complete(
     backend: Backend | None = None
     engine = resolved(engine)
     try:
+        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
         plan = Plan(
             model,
-            # What a server calls a directory may be another one there.
-            model if engine.backend == "openai" else revision(model),
+            getattr(backend, "revision", "") or revision(model),
             template,
             sampling,
             seed,
@@ -103,7 +103,6 @@ def complete(
             reflect,
             tokens,
         )
-        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
         ahead = AHEAD.get(engine.backend, 256)
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered

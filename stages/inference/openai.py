@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages.data.checkpoint import revision
 from stages.data.errors import BadInput, Unavailable, UsageError
 from stages.data.options import Endpoint, Engine, Sampling, check
 from stages.data.report import Report
@@ -64,7 +66,12 @@ class OpenAI:
         with self._open() as server:
             pages = self._heard(server, worked(self._page, [server], 1))
             listed = next(page for page in pages if page is not None)
-        self.vllm = self._known(listed)
+        card = self._card(listed)
+        self.vllm = card.get("owned_by") == "vllm"
+        # Where the server's directory is one here too, its weights have a name; else the model's stands for them.
+        root = Path(str(card.get("root") or "") if self.vllm else "")
+        here = root.is_absolute() and root.is_dir()
+        self.revision = revision(str(root)) if here else self.model
         url = self.endpoint.base_url
         if self.vllm:
             self.report.note(f"{url} runs vLLM: equal seeds may still give another text, as rounding depends on what is computed together")  # fmt: skip
@@ -99,16 +106,16 @@ class OpenAI:
     def _page(self, server: Server) -> Any:
         return server.ask("/models", None, lambda page: page)
 
-    def _known(self, listed: Any) -> bool:
-        """Whether it is vLLM that serves the model. Raises Unavailable where the server lists others only."""
+    def _card(self, listed: Any) -> dict[str, Any]:
+        """What the server says of the model, {} where it says nothing. Raises Unavailable where it lists others only."""
         cards = listed.get("data") if isinstance(listed, dict) else None
         if isinstance(listed, Refused) or not isinstance(cards, list):
-            return False  # some servers have no such page
-        owners = {card.get("id"): card.get("owned_by") for card in cards if isinstance(card, dict)}
-        if self.model not in owners:
-            names = ", ".join(map(str, owners)) or "no model"
+            return {}  # some servers have no such page
+        known = {card.get("id"): card for card in cards if isinstance(card, dict)}
+        if self.model not in known:
+            names = ", ".join(map(str, known)) or "no model"
             raise Unavailable(f"{self.endpoint.base_url} serves {names}, and not {self.model}; name it with -m")  # fmt: skip
-        return owners[self.model] == "vllm"
+        return known[self.model]
 
     def _check(self, sampling: Sampling) -> None:
         check(sampling)

@@ -24,14 +24,10 @@ from typing import Any, Literal, NamedTuple
 
 from stages.data.errors import R1Error, Unavailable
 from stages.sandbox import wire
+from stages.sandbox.permission import remedy
 
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from stages.sandbox import launcher; launcher.main()"
-REMEDY = (
-    "let user namespaces be made (sudo sysctl -w kernel.unprivileged_userns_clone=1 "
-    "user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0, those of them that exist), "
-    "or, where this machine may be harmed, say code:sandbox=none"
-)
 
 
 @dataclass(frozen=True)
@@ -153,7 +149,10 @@ class Box:
             raise R1Error("the sandbox's launcher ended at its start; see above") from None
         if "refused" in answer:
             self.close()
-            raise Unavailable(f"programs cannot be isolated here ({answer['refused']}); {REMEDY}")
+            raise Unavailable(
+                f"programs cannot be isolated here ({answer['refused']}); {remedy()}"
+                ", or, where this machine may be harmed, say code:sandbox=none"
+            )
         return self._control
 
 
