@@ -43,6 +43,10 @@ def run(
         raise UsageError(f"--heads {heads} must be a multiple of --kv-heads {kv_heads}")
     refuse_existing(out)
     import torch
+
+    from stages.inference.loading import hide_broken_torchvision
+
+    hide_broken_torchvision()
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
 

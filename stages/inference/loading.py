@@ -7,9 +7,12 @@ kinds of errors; here each ends the run before anything is computed.
 from __future__ import annotations
 
 import ctypes
+import functools
+import importlib
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +35,24 @@ def hold_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@functools.cache
+def hide_broken_torchvision() -> None:
+    """Makes torchvision look absent where it cannot be loaded, as a build for CUDA beside a CPU's torch.
+
+    transformers loads it wherever it is installed, and fails with it; text needs none of it.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError:
+        return
+    except Exception:
+        sys.modules["torchvision"] = None  # type: ignore[assignment]
+        from transformers.utils import import_utils
+
+        for name in ("is_torchvision_available", "is_torchvision_v2_available"):
+            getattr(import_utils, name).cache_clear()
 
 
 @contextmanager

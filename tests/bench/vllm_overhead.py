@@ -27,7 +27,7 @@ from stages.inference.vllm_engine import FORCED, PREFERRED
 COUNT, PLACES, CACHE = 256, 64, 2 << 30
 BARE = """
 import json, sys
-from stages.inference.vllm_engine import hide_broken_torchvision
+from stages.inference.loading import hide_broken_torchvision
 hide_broken_torchvision()
 from vllm import LLM, SamplingParams
 
