@@ -24,7 +24,7 @@ from stages.training.rows import Row
 from stages.training.spread import MOMENTS, adamw
 from stages.training.world import BACKENDS, PATIENCE, World
 
-INSTALL = "pip install 'r1cli[deepspeed]'"
+INSTALL = "pip install -c constraints.txt -e '.[deepspeed]'"
 BUCKET = (
     50_000_000  # elements reduced at once; DeepSpeed's own default holds 2 GB for it in float32
 )
@@ -253,6 +253,7 @@ class Zero:
 def _deepspeed(device: str) -> Any:
     """The library, told what it computes on, and to be silent."""
     os.environ.setdefault("DS_ACCELERATOR", device)
+    os.environ.setdefault("LOCAL_RANK", "0")
     try:
         import deepspeed
     except ImportError as error:
