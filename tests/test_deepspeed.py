@@ -33,6 +33,7 @@ GRPO = [
     *("--lr", "1e-3", "--row-tokens", "64", "--workers", "1"),
 ]
 COMMON = ["--template", "none", "--device", "cpu"]
+MARK = "R1_TEST_BENCH"  # in the environment of all that a test starts
 ENDED = 10.0  # seconds after which nothing may be left
 SHARED: dict[str, Any] = {
     "zero_optimization": {"stage": 3, "stage3_param_persistence_threshold": 0},
@@ -85,22 +86,24 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Path, reward: str) -> Iterator[Bench]:
     made = Bench(tmp_path_factory.mktemp("bench"), tiny, reward)
-    yield made
-    assert not processes_of(made.folder), "a process is left running"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, str(made.folder))
+        yield made
+    assert not left_of(made.folder), "a process is left running"
 
 
-def processes_of(folder: Path) -> dict[int, str]:
-    """Processes whose command line names `folder`, with their rank."""
+def left_of(folder: Path) -> dict[int, str]:
+    """All processes that a bench's runs have started, by the rank they are; what a rank has started is none."""
     found: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
+            variables = dict(v.split(b"=", 1) for v in (entry / "environ").read_bytes().split(b"\0") if b"=" in v)  # fmt: skip
             line = (entry / "cmdline").read_bytes()
-            variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if str(folder).encode() in line and int(entry.name) != os.getpid():
-            ranks = [v[5:].decode() for v in variables if v.startswith(b"RANK=")]
-            found[int(entry.name)] = ranks[0] if ranks else ""
+        if variables.get(MARK.encode()) == str(folder).encode():
+            rank = variables.get(b"RANK", b"").decode()
+            found[int(entry.name)] = rank if b"\0r1cli\0" in line else "none"
     return found
 
 
@@ -212,12 +215,12 @@ def killed(bench: Bench, stage: str, out: str, *flags: Any, kill: str) -> str:
     while not (bench.folder / f"{out}.partial" / "state" / "step_000004").exists():
         assert started.poll() is None, started.communicate()[1].decode()
         time.sleep(0.005)
-    running = processes_of(bench.folder / out)
+    running = left_of(bench.folder)
     begun = time.monotonic()
     for pid in [pid for pid, rank in running.items() if rank == kill] or [started.pid]:
         os.kill(pid, signal.SIGKILL)
     _, said = started.communicate(timeout=60)
-    while left := processes_of(bench.folder / out):
+    while left := left_of(bench.folder):
         assert time.monotonic() - begun < ENDED, left
         time.sleep(0.05)
     assert time.monotonic() - begun < ENDED
@@ -239,7 +242,7 @@ def test_ctrl_c_ends_all_processes_and_is_said_once(bench: Bench) -> None:
     _, said = started.communicate(timeout=ENDED)
     assert started.returncode == 130
     assert said.decode().count("interrupted; ") == 1
-    assert not processes_of(bench.folder / "interrupted")
+    assert not left_of(bench.folder)
 
 
 def test_torchrun_starts_it_too(bench: Bench) -> None:
