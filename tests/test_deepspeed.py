@@ -279,27 +279,44 @@ def test_records_come_on_stdin_and_what_all_find_wrong_is_said_once(bench: Bench
     assert not (bench.folder / "broken").exists()
 
 
-def test_a_rank_that_fails_alone_is_named(bench: Bench, tmp_path: Path) -> None:
-    """A reward that raises on rank 1 only ends the run with its rank and its error."""
-    reward = tmp_path / "alone.py"
-    reward.write_text("def alone(record):\n    return 1.0\n")
-    plugin = tmp_path / "sitecustomize.py"
-    plugin.write_text(
-        "import os\n"
-        "if os.environ.get('RANK') == '1':\n"
-        "    import stages.training.rows as rows\n"
-        "    def broken(*a, **k): raise ValueError('planted')\n"
-        "    rows._row = broken\n"
-    )
+# Planted in rank 1: an error that no other rank has, and a gradient that is no number.
+FAULTS = {
+    "alone": """
+import stages.training.rows as rows
+def broken(*a, **k): raise ValueError("planted")
+rows._row = broken
+""",
+    "gradient": """
+import stages.training.imitation as imitation
+right = imitation.imitation_loss
+def broken(row, logp, entropy):
+    loss, stats = right(row, logp, entropy)
+    return loss + (logp * 0).sqrt().sum(), stats
+imitation.imitation_loss = broken
+""",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_one_rank_ends_the_run_and_is_said_once(
+    fault: str, bench: Bench, tmp_path: Path
+) -> None:
+    planted = f"import os\nif os.environ.get('RANK') == '1':\n    exec({FAULTS[fault]!r})\n"
+    (tmp_path / "sitecustomize.py").write_text(planted)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    begun = time.monotonic()
     done = subprocess.run(
-        bench.line("sft", "alone", "--nproc", 2),
-        capture_output=True, text=True, env=environment(PYTHONPATH=path), timeout=100, stdin=subprocess.DEVNULL, check=False,
+        bench.line("sft", fault, "--nproc", 2, "--zero", 2), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, env=environment(PYTHONPATH=path), timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "r1 sft: rank 1: bug: ValueError: planted" in done.stderr
-    assert time.monotonic() - begun < 60
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("r1 sft:"))
+    if fault == "alone":
+        assert said.startswith("r1 sft: rank 1: bug: ValueError: planted at ")
+        return
+    work = bench.folder / f"{fault}.partial"
+    assert f"step 1: the gradient's norm is nan and no weight was changed; its samples are in {work}" in said  # fmt: skip
+    for name in ("offending.jsonl", "offending_1.jsonl"):
+        assert all(json.loads(line)["weight"] for line in (work / name).read_text().splitlines())
 
 
 def test_weights_in_bfloat16_are_updated_in_float32(bench: Bench) -> None:

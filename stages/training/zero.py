@@ -123,10 +123,10 @@ class _AdamW(torch.optim.AdamW):
     """AdamW that leaves everything as it is after a gradient of 0."""
 
     zero: Any = None  # DeepSpeed's optimiser, which has the norm when it calls this one
+    decays: bool = False
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        decays = any(group["weight_decay"] for group in self.param_groups)
-        if self.zero._global_grad_norm > 0 or decays:
+        if self.zero._global_grad_norm > 0 or self.decays:
             super().step(closure)
 
 
@@ -172,7 +172,7 @@ class Zero:
         self.engine, *_ = deepspeed.initialize(
             model=module, optimizer=self.adamw, config=config, dist_init_required=False
         )
-        self.adamw.zero = self.engine.optimizer
+        self.adamw.zero, self.adamw.decays = self.engine.optimizer, bool(optimizer.weight_decay)
         self._begin_moments()
         policy.through = self.engine
 
