@@ -58,16 +58,15 @@ def launch(
 
 
 def _watch(running: Sequence[subprocess.Popen[bytes]], unfinished: Callable[[], str]) -> int:
-    while any(process.poll() is None for process in running):
-        if any(process.returncode for process in running):
-            break
+    codes: list[int | None] = [None]
+    while None in codes and not any(codes):
+        codes = [process.poll() for process in running]
         time.sleep(PAUSE)
-    for rank, process in enumerate(running):
-        code = process.returncode
+    for rank, code in enumerate(codes):
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             raise R1Error(f"rank {rank} was killed by {name}, and the run ended{unfinished()}")
-    return next((process.returncode for process in running if process.returncode), 0)
+    return next(filter(None, codes), 0)
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ class _Nothing:
     def save_pretrained(self, directory: Path) -> None: ...
 
 
-PLAIN: dict[str, Any] = {"clip": 1.0, "bf16": False, "pinned": False}
+PLAIN: dict[str, Any] = {"clip": 1.0, "dtype": "auto", "device": "cpu", "lora": False}
 
 
 def test_the_users_configuration_is_filled_in(tmp_path: Path) -> None:
@@ -114,6 +114,17 @@ def test_the_users_configuration_is_filled_in(tmp_path: Path) -> None:
     assert not made["bf16"]["enabled"]
 
 
+def test_weights_are_in_bfloat16_where_a_gpu_shares_them_out() -> None:
+    def half(stage: int, **options: Any) -> bool:
+        made = configuration(Parallelism(zero=stage), **{**PLAIN, **options})
+        return bool(made["bf16"]["enabled"])
+
+    assert [half(stage, device="cuda") for stage in (1, 2, 3)] == [False, True, True]
+    assert not half(2, device="cuda", lora=True)
+    assert not half(3, device="cuda", dtype="float32")
+    assert [half(3), half(3, dtype="bfloat16")] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("given", "options", "why"),
     [
@@ -124,6 +135,7 @@ def test_the_users_configuration_is_filled_in(tmp_path: Path) -> None:
         ({}, {}, "give --zero 1, 2 or 3"),
         ({}, {"zero": 2, "offload": "all"}, "give --zero 3"),
         ({"zero_optimization": {"offload_param": {"device": "nvme"}}}, {"zero": 3}, "nvme"),
+        ({"zero_optimization": 3}, {}, "zero_optimization must be an object"),
         ([], {"zero": 1}, "not a JSON object"),
     ],
 )

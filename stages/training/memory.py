@@ -34,8 +34,13 @@ def needs(
     else:
         from stages.training.zero import configuration
 
-        bf16 = policy.dtype == "bfloat16"
-        config = configuration(world.parallelism, clip=0.0, bf16=bf16, pinned=False)
+        config = configuration(
+            world.parallelism,
+            clip=0.0,
+            dtype=policy.dtype,
+            device=policy.device.type,
+            lora=policy.lora,
+        )
         zero: dict[str, Any] = config["zero_optimization"]
         stage = zero["stage"]
         width = 2 if config["bf16"]["enabled"] else 4

@@ -104,7 +104,7 @@ def joined(parallelism: Parallelism) -> Iterator[World]:
     own = not dist.is_initialized()
     try:
         if own:
-            if torch.cuda.is_available():
+            if rank.local_rank() < torch.cuda.device_count():
                 torch.cuda.set_device(rank.local_rank())
             os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -113,7 +113,8 @@ def joined(parallelism: Parallelism) -> Iterator[World]:
         yield World(rank.rank(), size, rank.local_rank(), group, parallelism)
     except RuntimeError as error:
         if GONE.search(str(error)):
-            raise Forsaken("another process of the run has ended") from error
+            said = str(error).partition("\n")[0]
+            raise Forsaken(f"lost the other processes of the run ({said})") from error
         raise
     if own:
         dist.destroy_process_group()

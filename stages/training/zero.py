@@ -24,7 +24,7 @@ from stages.training.rows import Row
 from stages.training.spread import MOMENTS, adamw
 from stages.training.world import BACKENDS, PATIENCE, World
 
-INSTALL = "pip install 'r1cli[deepspeed]'"
+INSTALL = "pip install -c constraints.txt -e '.[deepspeed]'"
 BUCKET = (
     50_000_000  # elements reduced at once; DeepSpeed's own default holds 2 GB for it in float32
 )
@@ -41,7 +41,7 @@ TAKEN = {
 
 
 def configuration(
-    parallelism: Parallelism, *, clip: float, bf16: bool, pinned: bool
+    parallelism: Parallelism, *, clip: float, dtype: str, device: str, lora: bool
 ) -> dict[str, Any]:
     """What DeepSpeed is told: the user's file, filled in from the options.
 
@@ -52,19 +52,25 @@ def configuration(
     for key, option in TAKEN.items():
         if key in given:
             raise UsageError(f"{name}: leave out {key}; {option} says it")
-    if given.pop("fp16", {}).get("enabled"):
+    parts = {key: given.pop(key, {}) for key in ("fp16", "bf16", "zero_optimization")}
+    for key, part in parts.items():
+        if not isinstance(part, dict):
+            raise UsageError(f"{name}: {key} must be an object")
+    if parts["fp16"].get("enabled"):
         raise UsageError(f"{name}: fp16 is not offered; leave it out, or give --dtype bfloat16")
-    bf16 = bf16 or bool(given.pop("bf16", {}).get("enabled"))
-    zero = dict(given.pop("zero_optimization", {}))
-    stage = int(zero.get("stage", 0))
+    zero = dict(parts["zero_optimization"])
+    stage = zero.get("stage", 0)
     if parallelism.zero and stage not in (0, parallelism.zero):
         raise UsageError(f"{name} says stage {stage}, and --zero says {parallelism.zero}")
     stage = parallelism.zero or stage
-    if not stage:
+    if stage not in (1, 2, 3):
         raise UsageError(f"{name}: no stage of zero_optimization; give --zero 1, 2 or 3")
+    # Under autocast each process would keep all weights once more in bfloat16 until the backward pass.
+    usual = dtype == "auto" and device == "cuda" and stage > 1 and not lora
+    bf16 = dtype == "bfloat16" or parts["bf16"].get("enabled", usual)
     if bf16 and stage == 1:
         raise UsageError("--dtype bfloat16 goes with --zero 2 or 3, which sum gradients in float32")
-    memory = {"device": "cpu", "pin_memory": pinned}
+    memory = {"device": "cpu", "pin_memory": device == "cuda"}
     if parallelism.offload != "none":
         zero.setdefault("offload_optimizer", memory)
     if parallelism.offload == "all":
@@ -117,10 +123,10 @@ class _AdamW(torch.optim.AdamW):
     """AdamW that leaves everything as it is after a gradient of 0."""
 
     zero: Any = None  # DeepSpeed's optimiser, which has the norm when it calls this one
+    decays: bool = False
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        decays = any(group["weight_decay"] for group in self.param_groups)
-        if self.zero._global_grad_norm > 0 or decays:
+        if self.zero._global_grad_norm > 0 or self.decays:
             super().step(closure)
 
 
@@ -144,8 +150,9 @@ class Zero:
         config = configuration(
             world.parallelism,
             clip=optimizer.clip,
-            bf16=policy.dtype == "bfloat16",
-            pinned=device == "cuda",
+            dtype=policy.dtype,
+            device=device,
+            lora=policy.lora,
         )
         self.bf16 = config["bf16"]["enabled"]
         self.whole = config["zero_optimization"]["stage"] < 3
@@ -165,7 +172,7 @@ class Zero:
         self.engine, *_ = deepspeed.initialize(
             model=module, optimizer=self.adamw, config=config, dist_init_required=False
         )
-        self.adamw.zero = self.engine.optimizer
+        self.adamw.zero, self.adamw.decays = self.engine.optimizer, bool(optimizer.weight_decay)
         self._begin_moments()
         policy.through = self.engine
 
@@ -253,6 +260,7 @@ class Zero:
 def _deepspeed(device: str) -> Any:
     """The library, told what it computes on, and to be silent."""
     os.environ.setdefault("DS_ACCELERATOR", device)
+    os.environ.setdefault("LOCAL_RANK", "0")
     try:
         import deepspeed
     except ImportError as error:
