@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from stages.data.errors import UsageError
 from stages.data.options import Engine, Sampling
 from stages.data.templates import Rendered
 
@@ -68,15 +69,20 @@ class Follower(Backend, Protocol):
 
 
 def resolved(engine: Engine) -> Engine:
-    """`engine` with its backend chosen: vLLM where it is installed and there is a GPU to use, else transformers."""
-    if engine.backend != "auto":
-        return engine
-    chosen: Literal["transformers", "vllm"] = "transformers"
-    if engine.device != "cpu" and not engine.deterministic and find_spec("vllm") is not None:
-        import torch
+    """`engine` with its backend chosen: vLLM where it is installed and there is a GPU to use, else transformers.
 
-        if torch.cuda.is_available():
-            chosen = "vllm"
+    Raises UsageError where options of vLLM's are given and it is another.
+    """
+    chosen = engine.backend
+    if chosen == "auto":
+        chosen = "transformers"
+        if engine.device != "cpu" and not engine.deterministic and find_spec("vllm") is not None:
+            import torch
+
+            if torch.cuda.is_available():
+                chosen = "vllm"
+    if chosen != "vllm" and (engine.tp > 1 or engine.dp > 1 or engine.vllm):
+        raise UsageError("--tp, --dp and --vllm are for --backend vllm")
     return replace(engine, backend=chosen)
 
 
@@ -88,9 +94,10 @@ def open_backend(engine: Engine, model: str) -> Backend:
 
         return Echo()
     if engine.backend == "vllm":
+        from stages.inference.replicas import Replicas
         from stages.inference.vllm import VllmBackend
 
-        return VllmBackend(model, engine)
+        return Replicas(model, engine) if engine.dp > 1 else VllmBackend(model, engine)
     from stages.inference.encoding import load_tokenizer
     from stages.inference.transformers import TransformersBackend, load_model
 
