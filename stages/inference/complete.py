@@ -102,7 +102,7 @@ def complete(
             tokens,
         )
         backend = open_backend(engine, model)
-        ahead = AHEAD.get(engine.backend, 256)
+        ahead = AHEAD.get(engine.backend, 256) * engine.dp
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )
