@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -297,30 +298,32 @@ COMMON = ("--backend", "vllm", "--device", "cpu", "--threads", "1", "--gpu-memor
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_killed_it_leaves_nothing_and_resumes(
-    command: list[str], smollm2: Path, tmp_path: Path
+    command: list[str], smollm2: Path, tmp_path: Path, replicas: int
 ) -> None:
+    """With one engine the program itself is killed; with two, first one of their processes, then the program."""
     pytest.importorskip("vllm", reason="vLLM is not installed", exc_type=ImportError)
     source, out = tmp_path / "asked.jsonl", tmp_path / "said.jsonl"
     source.write_bytes(b"".join(map(encode, asked(12))))
     line = [
         *command, "generate", "-m", str(smollm2), *COMMON, "--batch-size", "2", "-n", "2", "--max-tokens", "24",
-        str(source), "-o", str(out), "--resume",
+        "--dp", str(replicas), str(source), "-o", str(out), "--resume",
     ]  # fmt: skip
-    before = set(os.listdir("/dev/shm"))
-    running = subprocess.Popen(
-        line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )  # fmt: skip
-    journal, deadline = Path(f"{out}.journal"), time.monotonic() + 200
-    while time.monotonic() < deadline and running.poll() is None:
-        if journal.exists() and journal.stat().st_size > 3000:
-            break
-        time.sleep(0.2)
-    assert running.poll() is None, running.stderr.read() if running.stderr else ""
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    time.sleep(1)
-    assert not _of_session(running.pid)
+    journal, before = Path(f"{out}.journal"), set(os.listdir("/dev/shm"))
+    if replicas > 1:
+        with _started(line, journal, 2000) as running:
+            (worker, *_) = [pid for pid in _of_session(running.pid) if "spawn_main" in _line(pid)]
+            os.kill(worker, signal.SIGKILL)
+            said = running.communicate(timeout=60)[1].decode()
+            assert running.returncode == 1, said
+            assert f"(process {worker}) died with exit code -9" in said
+            assert not _of_session(running.pid)
+    with _started(line, journal, 8000) as running:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        time.sleep(1)
+        assert not _of_session(running.pid)
     assert set(os.listdir("/dev/shm")) <= before
     done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -329,6 +332,29 @@ def test_killed_it_leaves_nothing_and_resumes(
     assert len(done.stderr.splitlines()) <= 3, f"vLLM is not quiet: {done.stderr}"
     records = [json.loads(each) for each in out.read_text().splitlines()]
     assert [r["id"] for r in records] == [f"q{i}#{k}" for i in range(12) for k in range(2)]
+    assert not journal.exists()
+
+
+@contextmanager
+def _started(line: list[str], journal: Path, size: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The program in a session of its own, once its journal has `size` bytes."""
+    running = subprocess.Popen(
+        line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )  # fmt: skip
+    with running:
+        try:
+            deadline = time.monotonic() + 200
+            while not (journal.exists() and journal.stat().st_size > size):
+                assert running.poll() is None, running.communicate()[1].decode()
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            yield running
+        finally:
+            running.kill()
+
+
+def _line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
 def _of_session(leader: int) -> list[int]:

@@ -151,6 +151,11 @@ class Engine:
         bool, Doc("Fixed batch shapes: the same bytes at any batch size or shard. Slower.")
     ] = False
     tp: Annotated[int, Doc("GPUs that share each layer, under vllm."), Range(low=1)] = 1
+    dp: Annotated[
+        int,
+        Doc("Engines beside each other under vllm, each with --tp GPUs of its own."),
+        Range(low=1),
+    ] = 1
     gpu_memory: Annotated[
         float | None,
         Doc(

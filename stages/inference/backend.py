@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from stages.data.errors import UsageError
 from stages.data.options import Endpoint, Engine, Sampling
@@ -81,15 +81,20 @@ class Follower(Backend, Protocol):
 
 
 def resolved(engine: Engine) -> Engine:
-    """`engine` with its backend chosen: vLLM where it is installed and there is a GPU to use, else transformers."""
-    if engine.backend != "auto":
-        return engine
-    chosen: Literal["transformers", "vllm"] = "transformers"
-    if engine.device != "cpu" and not engine.deterministic and find_spec("vllm") is not None:
-        import torch
+    """`engine` with its backend chosen: vLLM where it is installed and there is a GPU to use, else transformers.
 
-        if torch.cuda.is_available():
-            chosen = "vllm"
+    Raises UsageError where options of vLLM's are given and it is another.
+    """
+    chosen = engine.backend
+    if chosen == "auto":
+        chosen = "transformers"
+        if engine.device != "cpu" and not engine.deterministic and find_spec("vllm") is not None:
+            import torch
+
+            if torch.cuda.is_available():
+                chosen = "vllm"
+    if chosen != "vllm" and (engine.tp > 1 or engine.dp > 1 or engine.vllm):
+        raise UsageError("--tp, --dp and --vllm are for --backend vllm")
     return replace(engine, backend=chosen)
 
 
@@ -114,9 +119,10 @@ def open_backend(
 
         return Echo()
     if engine.backend == "vllm":
+        from stages.inference.replicas import Replicas
         from stages.inference.vllm import VllmBackend
 
-        return VllmBackend(model, engine)
+        return Replicas(model, engine) if engine.dp > 1 else VllmBackend(model, engine)
     from stages.inference.encoding import load_tokenizer
     from stages.inference.transformers import TransformersBackend, load_model
 

@@ -103,7 +103,7 @@ def complete(
             reflect,
             tokens,
         )
-        ahead = AHEAD.get(engine.backend, 256)
+        ahead = AHEAD.get(engine.backend, 256) * engine.dp
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )

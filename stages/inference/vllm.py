@@ -33,9 +33,9 @@ class VllmBackend:
     ) -> None:
         if engine.deterministic:
             raise UsageError("--deterministic: vllm cannot promise it; use --backend transformers")
-        if follows and engine.tp > 1:
+        if follows and engine.tp * engine.dp > 1:
             raise UsageError(
-                f"--tp {engine.tp}: a model under training goes to one GPU; leave it at 1"
+                f"--tp {engine.tp} --dp {engine.dp}: a model under training goes to one GPU; leave them at 1"
             )
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)

@@ -130,7 +130,7 @@ def _arguments(
     if device == "cpu":
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         arguments |= {
-            "kv_cache_memory_bytes": int((engine.gpu_memory or FREE_SHARE) * free),
+            "kv_cache_memory_bytes": int((engine.gpu_memory or FREE_SHARE) / engine.dp * free),
             # Compiling takes minutes, and a compiled model keeps the weights it was compiled with.
             "enforce_eager": True,
         }
