@@ -349,6 +349,13 @@ def test_the_first_line_is_out_before_the_last_is_in(backend: TransformersBacken
     assert [record["id"] for record in stream] == ["p1#0"]
 
 
+def test_without_order_completions_come_as_they_finish(tiny: Path) -> None:
+    ordered = made(tiny, problems(8), samples=3)
+    loose = made(tiny, problems(8), samples=3, unordered=True)
+    assert [r["id"] for r in loose] != [r["id"] for r in ordered]
+    assert sorted(loose, key=lambda r: str(r["id"])) == sorted(ordered, key=lambda r: str(r["id"]))
+
+
 def test_reading_ahead_is_bounded(backend: TransformersBackend) -> None:
     taken = 0
 
