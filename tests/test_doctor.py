@@ -89,6 +89,42 @@ def test_without_user_namespaces_the_sandbox_is_named(
         assert remedy in found.remedy
 
 
+# Enters a user namespace that has all users, where the kernel's switch is ours to turn.
+ENTER = """
+import os, sys
+from stages.sandbox import kernel
+kernel.unshare(kernel.NEWUSER)
+print(flush=True)
+sys.stdin.readline()
+os.execvp("bash", ["bash", "-euc", sys.argv[1]])
+"""
+NOBODY_MAY = """
+echo 0 > /proc/sys/user/max_user_namespaces
+look() { "$PYTHON" -c 'from stages import doctor; [f] = doctor._sandbox(); print(f.state); print(f.remedy)'; }
+look > "$OUT/before"
+bash -c "$(tail -1 "$OUT/before")"
+look > "$OUT/after"
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a namespace with all users in it")
+def test_the_command_that_allows_user_namespaces_works_when_pasted(tmp_path: Path) -> None:
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHON": sys.executable, "OUT": str(tmp_path), "PYTHONPATH": path}
+    line = [sys.executable, "-c", ENTER, NOBODY_MAY]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(line, env=environment, text=True, **pipes) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            pytest.skip("no user namespace can be made here")
+        for kind in ("uid", "gid"):
+            Path(f"/proc/{process.pid}/{kind}_map").write_text("0 0 65536")
+        _, said = process.communicate("\n", timeout=60)
+    assert process.returncode == 0, said
+    assert (tmp_path / "before").read_text() == "broken\nsysctl -w user.max_user_namespaces=15000\n"
+    assert (tmp_path / "after").read_text().startswith("works"), (tmp_path / "after").read_text()
+
+
 def test_a_library_that_a_broken_torchvision_breaks_is_mended_by_removing_that(
     monkeypatch: pytest.MonkeyPatch, broken_torchvision: None
 ) -> None:

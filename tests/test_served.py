@@ -43,6 +43,7 @@ class Notes(Silent):
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(client, "FIRST", 0.02)
     monkeypatch.setattr(client, "LONGEST", 0.2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     made = Served()
     made.reply = repeats
     yield made
@@ -253,8 +254,9 @@ def test_a_model_that_is_not_served_and_a_page_that_is_not_there(served: Served)
     served.models = (200, {"data": [{"id": "a", "owned_by": "vllm"}, {"id": "b"}]})
     with pytest.raises(Unavailable, match="serves a, b, and not m"):
         made(served, 1)
-    served.models = (501, {})
-    assert made(served, 1), "some servers have no such page"
+    for status in (404, 501):
+        served.models = (status, {})
+        assert made(served, 1), "some servers have no such page"
 
 
 def test_the_weights_behind_a_name_are_told_apart_where_their_directory_is_here(
@@ -387,6 +389,14 @@ def test_so_many_requests_at_once_over_so_many_connections(served: Served) -> No
     made(served, 20, samples=5)
     assert most == 8
     assert served.accepted <= 1 + 8, "connections are kept open"
+
+
+def test_the_proxy_of_the_environment_is_used(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", served.url.removesuffix("/v1"))
+    made(served, 1, endpoint=Endpoint("http://model.invalid/v1"))
+    assert served.paths == [f"http://model.invalid/v1/{page}" for page in ("models", "completions")]
 
 
 def slow_first(body: dict[str, Any]) -> tuple[int, Any]:

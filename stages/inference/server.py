@@ -85,7 +85,7 @@ class Server:
                     self._recovered()
                     return found
                 why = f"{status} {_said(data) or http.client.responses.get(status, '')}".rstrip()
-                if status in FATAL:
+                if status in FATAL and (body is not None or status != 404):  # a page may be missing
                     raise Unavailable(
                         f"{self.url}{path} refuses {_named(body)}: {why}; "
                         "see the address, the model's name and OPENAI_API_KEY"
