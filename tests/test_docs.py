@@ -46,6 +46,7 @@ FOREIGN = {
     "--install-completion",
     "--show-completion",
     "--help",
+    *("--nproc-per-node", "--nnodes", "--module"),  # of torchrun and deepspeed
 }
 names = pytest.mark.parametrize("text", TEXTS, ids=[path.name for path in TEXTS])
 
