@@ -46,6 +46,7 @@ FOREIGN = {
     "--install-completion",
     "--show-completion",
     "--help",
+    # Of vLLM, torchrun, deepspeed and Slurm.
     "--model",
     "--logprobs-mode",
     "--reasoning-parser",
@@ -54,10 +55,8 @@ FOREIGN = {
     "--array",
     "--hostfile",
     "--module",
-    "--nproc",
-    "--zero",
-    "--offload",
-    "--checkpointing",
+    "--nproc-per-node",
+    "--nnodes",
 }
 # Lines of the docs that call other programs, whose flags are their own.
 OTHERS = re.compile(r"pip install|^#SBATCH|^\s*(?:srun|sbatch|vllm|torchrun|deepspeed|parallel)\s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from models import KINDS, tiny
 from test_training import CPU, metrics, sums, taught, weights
 
 from stages import grpo
-from stages.data.errors import DryRun, UsageError
+from stages.data.errors import DryRun, Unavailable, UsageError
 from stages.data.jsonl import encode
 from stages.data.options import Lora, Parallelism
 from stages.inference.ragged import ATTENTION, register
@@ -158,6 +159,16 @@ def test_options_that_cannot_be_kept_are_refused(tiny: Path, tmp_path: Path, rew
         with pytest.raises(UsageError, match=why):
             grpo.run([], model=str(tiny), out=tmp_path / "out", parallelism=parallelism)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_deepspeed_the_command_that_installs_it_is_said(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOCAL_RANK", "DS_ACCELERATOR"):
+        monkeypatch.setenv(name, "0" if name == "LOCAL_RANK" else "cpu")
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    with pytest.raises(Unavailable, match=r"install it with: pip install .*\[deepspeed\]"):
+        taught(tiny, tmp_path / "out", parallelism=Parallelism(zero=1))
 
 
 def test_a_dry_run_counts_what_each_process_holds(tiny: Path, tmp_path: Path) -> None:

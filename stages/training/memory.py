@@ -12,9 +12,7 @@ from stages.training.policy import Policy
 from stages.training.world import World
 
 GIB = 2**30
-PREFETCHED = (
-    50_000_000  # weights that ZeRO 3 gathers ahead, unless its configuration says otherwise
-)
+PREFETCHED = 50_000_000  # weights that ZeRO 3 gathers ahead
 
 
 def needs(
@@ -55,7 +53,10 @@ def needs(
             gradients /= world.size
         there += updated if "offload_optimizer" in zero else 0
         there += weights if "offload_param" in zero else 0
-        here += weights + updated + gradients - there
+        bucket = min(trained, zero["reduce_bucket_size"]) * 4
+        here += weights + updated + gradients + bucket - there
+        # Each process loads the model whole, and ZeRO 1 and 2 lay it out anew.
+        here = max(here, every * 4.0 + trained * 4 / world.size + (stage < 3) * every * width)
         how = f"under ZeRO {stage} in each of {world.size} processes"
         how += f", {there / GIB:.2f} GiB beside it in the CPU's memory" if there else ""
     sizes = policy.plain.config.get_text_config()

@@ -48,9 +48,8 @@ class Learner:
     reference: Any = None  # a frozen copy of the model, where KL needs one
     rewarded: bool = True  # False: nothing but the divergence from the reference is learned
     world: World = field(default_factory=World)
-    samplers: World = field(
-        default_factory=World
-    )  # the same processes; each samples for its share of a step's problems
+    # The same processes; each samples for its share of a step's problems.
+    samplers: World = field(default_factory=World)
     largest_gap: float = 0.0  # of the step, between the sampler's log-probability and the policy's
 
     def sync(self) -> None:
