@@ -74,7 +74,7 @@ THINGS = [
     "market",
     "gold",
 ]
-ENGINE = Engine(backend="vllm", device="cpu", threads=1, batch_size=16, gpu_memory=0.1)
+ENGINE = Engine(backend="vllm", device="cpu", threads=1, batch_size=16, gpu_memory=0.05)
 GREEDY = Sampling(temperature=0.0, max_tokens=40)
 
 
@@ -294,7 +294,7 @@ def test_weights_under_training_arrive_and_stale_ones_are_caught(
     assert said(made(sampler, 1, GREEDY)) == said(ours[:1])
 
 
-COMMON = ("--backend", "vllm", "--device", "cpu", "--threads", "1", "--gpu-memory", "0.1")
+COMMON = ("--backend", "vllm", "--device", "cpu", "--threads", "1", "--gpu-memory", "0.05")
 
 
 @pytest.mark.full
@@ -318,18 +318,17 @@ def test_killed_it_leaves_nothing_and_resumes(
             said = running.communicate(timeout=60)[1].decode()
             assert running.returncode == 1, said
             assert f"(process {worker}) died with exit code -9" in said
-            assert not _of_session(running.pid)
+            assert _gone(running.pid)
     with _started(line, journal, 8000) as running:
         running.send_signal(signal.SIGKILL)
         running.wait()
-        time.sleep(1)
-        assert not _of_session(running.pid)
+        assert _gone(running.pid)
     assert set(os.listdir("/dev/shm")) <= before
     done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "taken over" in done.stderr
-    assert len(done.stderr.splitlines()) <= 3, f"vLLM is not quiet: {done.stderr}"
+    assert len(done.stderr.splitlines()) <= 2, f"vLLM is not quiet: {done.stderr}"
     records = [json.loads(each) for each in out.read_text().splitlines()]
     assert [r["id"] for r in records] == [f"q{i}#{k}" for i in range(12) for k in range(2)]
     assert not journal.exists()
@@ -355,6 +354,14 @@ def _started(line: list[str], journal: Path, size: int) -> Iterator[subprocess.P
 
 def _line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+
+
+def _gone(leader: int) -> bool:
+    """Whether within 10 s nothing runs any more in the session that `leader` began."""
+    deadline = time.monotonic() + 10
+    while (left := _of_session(leader)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not left
 
 
 def _of_session(leader: int) -> list[int]:

@@ -6,6 +6,7 @@ the process that started it; where one dies by itself, the run ends with its nam
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from stages.inference.backend import Completion, Request
 from stages.sandbox.kernel import PR_SET_PDEATHSIG
 
 POLL = 0.05  # seconds between two looks at a source that had nothing
+PATIENCE = 10.0  # seconds that an idle replica has to end
 
 
 class Replicas:
@@ -33,6 +35,7 @@ class Replicas:
         context = multiprocessing.get_context("spawn")
         self.processes: dict[Connection, Any] = {}
         self.places = 0
+        self.idle = False
         one = replace(engine, threads=max(threads(engine.threads) // engine.dp, 1))
         for devices in _devices(engine):
             ours, theirs = context.Pipe()
@@ -47,13 +50,20 @@ class Replicas:
         try:
             for pipe in self.processes:
                 self.places = self._receive(pipe)
+            self.idle = True
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes, at once where they are at work."""
+        if self.idle:
+            for pipe in self.processes:
+                with contextlib.suppress(OSError):
+                    pipe.send(None)
         for pipe, process in self.processes.items():
+            if self.idle:
+                process.join(PATIENCE)
             process.kill()
             process.join()
             pipe.close()
@@ -65,6 +75,7 @@ class Replicas:
         """See `Backend`. Raises R1Error where a replica died."""
         running = dict.fromkeys(self.processes, 0)
         source, exhausted = iter(requests), False
+        self.idle = False
         try:
             for pipe in running:
                 pipe.send(sampling)
@@ -93,6 +104,7 @@ class Replicas:
                     yield self._receive(ready)
             for pipe in running:
                 pipe.send(None)
+            self.idle = True
         except BrokenPipeError as error:
             raise R1Error("a vLLM replica died; run again with --resume") from error
         except BaseException:  # what is unfinished is dropped, and with it who works on it
@@ -176,12 +188,13 @@ def _serve(pipe: Connection, parent: int, model: str, engine: Engine, devices: s
 
         backend = VllmBackend(model, engine)
         pipe.send(backend.places)
-        while True:
-            for completion in backend.generate(requests(), inbox.get()):
+        while (sampling := inbox.get()) is not None:
+            for completion in backend.generate(requests(), sampling):
                 if completion is None:
                     held.append(inbox.get())  # nothing runs: wait for something to do
                 else:
                     pipe.send(completion)
+        backend.close()
     except BaseException as error:
         pipe.send(_Failure(error))
         raise SystemExit(1) from None

@@ -37,6 +37,7 @@ class VllmBackend:
             raise UsageError(
                 f"--tp {engine.tp} --dp {engine.dp}: a model under training goes to one GPU; leave them at 1"
             )
+        vllm_engine.set_environment()
         self.tokenizer = load_tokenizer(model)
         self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)
         self.lock = threading.Lock()  # an engine cannot end in the middle of a step

@@ -80,11 +80,16 @@ def stop(engine: Any) -> None:
     gc.collect()
 
 
-def _import() -> None:
-    """Loads vLLM, quiet. Raises Unavailable where it is not installed or broken."""
+def set_environment() -> None:
+    """What vLLM and torch read when they are loaded; best before anything loads torch."""
     os.environ.update(FORCED)
     for name, value in PREFERRED.items():
         os.environ.setdefault(name, value)
+
+
+def _import() -> None:
+    """Loads vLLM, quiet. Raises Unavailable where it is not installed or broken."""
+    set_environment()
     # vLLM sets up its log only after its first warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
     hide_broken_torchvision()
