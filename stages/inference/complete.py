@@ -82,7 +82,7 @@ def complete(
     reflect: bool = False,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads `model` and yields `samples` completions of each problem, in input order unless `unordered`."""
+    """Loads `model` and yields `samples` completions of each problem; see `run_plan`."""
     backend: Backend | None = None
     try:
         backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
@@ -98,8 +98,10 @@ def complete(
             reflect,
             tokens,
         )
+        # Enough problems in hand for every request that may be under way, and those that wait for the ones before.
+        ahead = max(256, 4 * engine.batch_size) if engine.backend == "openai" else 256
         yield from run_plan(
-            records, plan, backend, report=report, journal=journal, unordered=unordered
+            records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )
     finally:
         if backend is not None:
@@ -116,7 +118,7 @@ def run_plan(
     ahead: int = 256,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """The completions of `records` in input order, or as they finish where `unordered`, one record each.
+    """The completions of `records`, one record each, in input order or, `unordered`, as problems are finished.
 
     At most `ahead` problems are read before the first of them is finished and given out.
     """
@@ -124,7 +126,7 @@ def run_plan(
     pending: dict[int, _Pending] = {}
     plan_key = plan.key()
     names: set[int] = set()  # a number for each problem that went by
-    next_out = next_in = 0
+    next_in = 0
 
     def requests() -> Iterator[Request | None]:
         nonlocal next_in
@@ -181,19 +183,12 @@ def run_plan(
         return Request(key, rendered, missing, seeds, record.place) if missing else None
 
     def finished() -> Iterator[Record]:
-        nonlocal next_out
-        if unordered:
-            for key, entry in list(pending.items()):
-                for record in entry.done.values():
-                    report.advance()
-                    yield record
-                entry.done.clear()
-                if not entry.missing:
-                    del pending[key]
-            return
-        while next_out in pending and not pending[next_out].missing:
-            entry = pending.pop(next_out)
-            next_out += 1
+        for key in tuple(pending):
+            if pending[key].missing:
+                if unordered:
+                    continue
+                return
+            entry = pending.pop(key)
             for k in range(plan.samples):
                 report.advance()
                 yield entry.done[k]
