@@ -99,7 +99,7 @@ def complete(
             tokens,
         )
         # Enough problems in hand for every request that may be under way, and those that wait for the ones before.
-        ahead = max(256, 4 * engine.batch_size) if engine.backend == "openai" else 256
+        ahead = max(256, 4 * (engine.batch_size or 64)) if engine.backend == "openai" else 256
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )
