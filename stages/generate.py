@@ -1,7 +1,7 @@
 """Sample completions of problems with a model.
 
 Each input record is a problem (`id`, `prompt`, and what rewards need); each output record is one of
-its completions, in input order unless --unordered. A completion's random numbers depend on the seed, the problem's id
+its completions, in input order unless told otherwise. A completion's random numbers depend on the seed, the problem's id
 and the sample's number alone.
 """
 
@@ -50,10 +50,10 @@ def run(
     ] = None,
     reflect: Annotated[bool, Doc("Ask for reflection and verification in the prompt.")] = False,
     tokens: Annotated[bool, Doc("Keep token ids and log-probabilities, for training.")] = False,
+    shard: Shard = None,
     unordered: Annotated[
         bool, Doc("Give out each problem as it is finished, not in input order.")
     ] = False,
-    shard: Shard = None,
     seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
     sampling: Sampling = Sampling(),
     engine: Engine = Engine(),

@@ -416,7 +416,7 @@ def test_order_is_that_of_the_input_unless_it_is_let_go_of(served: Served) -> No
 def test_without_order_what_a_journal_holds_is_taken_over(served: Served, tmp_path: Path) -> None:
     first = Journal(tmp_path / "journal", resume=False)
     begun = stream(served, 10, samples=3, unordered=True, journal=first)
-    for _ in range(7):
+    for _ in range(6):
         next(begun)
     begun.close()  # type: ignore[attr-defined]
     first.close()
@@ -424,7 +424,7 @@ def test_without_order_what_a_journal_holds_is_taken_over(served: Served, tmp_pa
     held = len(second)
     records = made(served, 10, samples=3, unordered=True, journal=second)
     second.close()
-    assert second.taken == held >= 7, "what was made is not made again"
+    assert second.taken == held >= 6, "what was made is not made again"
     assert sorted(str(r["id"]) for r in records) == sorted(f"p{i}#{k}" for i in range(10) for k in range(3))  # fmt: skip
 
 

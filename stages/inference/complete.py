@@ -17,7 +17,6 @@ from stages.inference.backend import Backend, Completion, Request, open_backend,
 from stages.inference.feed import Feed
 
 # Problems in hand: several times what is decoded at once, since those done wait for the ones before them.
-AHEAD = {"vllm": 1024}
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def complete(
             reflect,
             tokens,
         )
-        ahead = AHEAD.get(engine.backend, 256) * engine.dp
+        ahead = _in_hand(engine)
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )
@@ -218,6 +217,13 @@ def run_plan(
         close = getattr(completions, "close", None)
         if close is not None:
             close()
+
+
+def _in_hand(engine: Engine) -> int:
+    """Problems held at once: enough to keep the engine busy while results wait for the ones before them."""
+    if engine.backend == "vllm":
+        return 1024 * engine.dp
+    return max(256, 4 * (engine.batch_size or 0)) if engine.backend == "openai" else 256
 
 
 def _line_key(plan_key: str, record: Record, sample: int) -> str:
