@@ -16,8 +16,6 @@ from stages.data.templates import Template
 from stages.inference.backend import Backend, Completion, Request, open_backend, resolved
 from stages.inference.feed import Feed
 
-# Problems in hand: several times what is decoded at once, since those done wait for the ones before them.
-
 
 @dataclass(frozen=True)
 class Plan:
