@@ -93,7 +93,9 @@ NATURAL = Range(low=0)
 
 
 def check(group: Any) -> None:
-    """Raises UsageError where a field of a dataclass of options is outside its range."""
+    """Raises UsageError where a field of a dataclass of options is outside its range, or stops everywhere."""
+    if isinstance(group, Sampling) and not all(group.stop):
+        raise UsageError("--stop '': an empty text stops everywhere")
     for name, hint in get_type_hints(type(group), include_extras=True).items():
         range_of(hint).refuse(f"--{name.replace('_', '-')}", getattr(group, name))
 

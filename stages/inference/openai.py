@@ -119,8 +119,6 @@ class OpenAI:
 
     def _check(self, sampling: Sampling) -> None:
         check(sampling)
-        if not all(sampling.stop):
-            raise UsageError("--stop '': an empty text stops everywhere")
         if sampling.think_budget is not None or sampling.think_extend:
             raise UsageError(
                 "--think-budget and --think-extend need a backend in this process: a server "

@@ -192,8 +192,6 @@ class TransformersBackend:
     ) -> Iterator[Completion | None]:
         """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
         check(sampling)
-        if not all(sampling.stop):
-            raise UsageError("--stop '': an empty text stops everywhere")
         with nullcontext() if self.fixed_rows else packed(self.model, self.slots):
             if (
                 self.expected is not None

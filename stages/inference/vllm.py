@@ -74,8 +74,6 @@ class VllmBackend:
     ) -> Iterator[Completion | None]:
         """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
         check(sampling)
-        if not all(sampling.stop):
-            raise UsageError("--stop '': an empty text stops everywhere")
         self._wake()
         self._prove()
         watch = Watch(self.tokenizer, self.ends, self.limit, sampling)
