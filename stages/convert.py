@@ -101,9 +101,9 @@ def _tokenizer(file: Path, described: dict[str, Any]) -> PreTrainedTokenizerBase
     """The tokenizer in the file, with its own way to cut digits and a padding token of its own."""
     from tokenizers import pre_tokenizers
 
-    from stages.inference.loading import hide_broken_torchvision
+    from stages.inference.loading import hide_broken_media
 
-    hide_broken_torchvision()
+    hide_broken_media()
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
@@ -140,9 +140,9 @@ def _model(file: Path, dtype: str, tie: bool) -> Any:
     """The dequantised model, in the memory of this machine."""
     import torch
 
-    from stages.inference.loading import hide_broken_torchvision
+    from stages.inference.loading import hide_broken_media
 
-    hide_broken_torchvision()
+    hide_broken_media()
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(

@@ -44,9 +44,9 @@ def run(
     refuse_existing(out)
     import torch
 
-    from stages.inference.loading import hide_broken_torchvision
+    from stages.inference.loading import hide_broken_media
 
-    hide_broken_torchvision()
+    hide_broken_media()
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
 

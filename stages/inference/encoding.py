@@ -7,12 +7,12 @@ from typing import Any
 from stages.data.errors import BadInput, R1Error, UsageError
 from stages.data.templates import Rendered
 from stages.inference.backend import Request
-from stages.inference.loading import hide_broken_torchvision, loading
+from stages.inference.loading import hide_broken_media, loading
 
 
 def load_tokenizer(model: str) -> Any:
     """The tokenizer of a checkpoint directory or hub name."""
-    hide_broken_torchvision()
+    hide_broken_media()
     from transformers import AutoTokenizer
 
     with loading(model, "the tokenizer of "):

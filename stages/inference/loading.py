@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import importlib.util
 import json
 import logging
 import re
@@ -38,21 +39,25 @@ def hold_memory() -> None:
 
 
 @functools.cache
-def hide_broken_torchvision() -> None:
-    """Makes torchvision look absent where it cannot be loaded, as a build for CUDA beside a CPU's torch.
+def hide_broken_media() -> None:
+    """Makes libraries for images and sound look absent where they cannot be loaded, as builds for CUDA beside a CPU's torch.
 
-    transformers loads it wherever it is installed, and fails with it; text needs none of it.
+    transformers loads them wherever they are installed, and fails with them; text needs none.
     """
-    try:
-        importlib.import_module("torchvision")
-    except ModuleNotFoundError:
-        return
-    except Exception:
-        sys.modules["torchvision"] = None  # type: ignore[assignment]
-        from transformers.utils import import_utils
+    for name in ("torchvision", "torchaudio", "torchcodec"):
+        if importlib.util.find_spec(name) is None:
+            continue
+        try:
+            importlib.import_module(name)
+        except Exception:
+            for part in [part for part in sys.modules if part.partition(".")[0] == name]:
+                del sys.modules[part]
+            sys.modules[name] = None  # type: ignore[assignment]
+            from transformers.utils import import_utils
 
-        for name in ("is_torchvision_available", "is_torchvision_v2_available"):
-            getattr(import_utils, name).cache_clear()
+            for known in (f"is_{name}_available", f"is_{name}_v2_available"):
+                if hasattr(import_utils, known):
+                    getattr(import_utils, known).cache_clear()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from stages.data.templates import Rendered
 from stages.inference.backend import Completion, Request, Whole
 from stages.inference.encoding import encode, encode_request, end_ids
 from stages.inference.fingerprint import fingerprint
-from stages.inference.loading import hide_broken_torchvision, hold_memory, loading, refuse_gaps
+from stages.inference.loading import hide_broken_media, hold_memory, loading, refuse_gaps
 from stages.inference.ragged import ATTENTION, Capture, Packed, Segment, SlotCache, register
 from stages.inference.sampling import draw
 from stages.inference.watch import Sequence, Watch
@@ -38,7 +38,7 @@ DEVICE = re.compile(r"cpu|cuda(?::\d{1,3})?")
 
 def load_model(model: str, engine: Engine) -> Any:
     """A causal language model with the ragged attention, checked against its own attention."""
-    hide_broken_torchvision()
+    hide_broken_media()
     from transformers import AutoModelForCausalLM
 
     register()

