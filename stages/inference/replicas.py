@@ -7,7 +7,6 @@ the process that started it; where one dies by itself, the run ends with its nam
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import queue
@@ -22,7 +21,7 @@ from typing import Any
 from stages.data.errors import R1Error, Unavailable
 from stages.data.options import Engine, Sampling, threads
 from stages.inference.backend import Completion, Request
-from stages.sandbox.kernel import PR_SET_PDEATHSIG
+from stages.sandbox import kernel
 
 POLL = 0.05  # seconds between two looks at a source that had nothing
 PATIENCE = 10.0  # seconds that an idle replica has to end
@@ -162,7 +161,7 @@ def _devices(engine: Engine) -> list[str | None]:
 def _serve(pipe: Connection, parent: int, model: str, engine: Engine, devices: str | None) -> None:
     """What a replica's process does: completions for requests, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends us
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     if devices is not None:
