@@ -53,6 +53,12 @@ def test_a_library_of_another_version_is_named_with_the_command(
     assert "'transformers<5.20,>=5.16" in found.remedy
 
 
+def test_looking_for_pip_leaves_setuptools_as_it_was() -> None:
+    code = "from stages.data import pip; pip.install('torch'); import setuptools"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def broken_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build of torchvision that does not fit the torch that is here."""

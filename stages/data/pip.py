@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
@@ -42,4 +42,9 @@ def _pip(verb: str) -> list[str]:
 
 def _uv() -> bool:
     """Whether it is uv that made this environment: it leaves pip out."""
-    return find_spec("pip") is None and shutil.which("uv") is not None
+    # Not by `find_spec("pip")`: setuptools takes that for pip at work, and cannot be imported in this process any more.
+    try:
+        distribution("pip")
+    except PackageNotFoundError:
+        return shutil.which("uv") is not None
+    return False
