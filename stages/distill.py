@@ -141,6 +141,7 @@ def run(
                 optimizer=optimizer,
                 lora=lora,
                 engine=engine,
+                endpoint=endpoint,
                 world=world,
                 options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
                 resume=resume,

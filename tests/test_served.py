@@ -16,7 +16,7 @@ from conftest import R1
 from served import Served, goes_on, says
 
 from stages import eval as measure
-from stages import generate, grpo
+from stages import generate
 from stages.data.checkpoint import revision
 from stages.data.errors import BadInput, Unavailable, UsageError
 from stages.data.jsonl import Journal
@@ -284,11 +284,6 @@ def test_what_no_server_does_is_refused_before_it_is_asked(served: Served) -> No
     with pytest.raises(Unavailable, match="no address"):
         list(generate.run(problems(1), model="m", engine=SERVER, endpoint=Endpoint("localhost")))
     assert not served.asked
-
-
-def test_grpo_does_not_sample_from_a_server(tmp_path: Path, tiny: Path) -> None:
-    with pytest.raises(UsageError, match="--backend openai"):
-        grpo.run(problems(2), model=str(tiny), out=tmp_path / "o", engine=SERVER)
 
 
 def test_an_answer_that_does_not_come_ends_the_run_after_a_while(served: Served) -> None:

@@ -130,11 +130,28 @@ def open_backend(
     return TransformersBackend(load_model(model, engine), tokenizer, engine)
 
 
-def open_follower(engine: Engine, model: str, trained: Any, *, apart: bool) -> Follower:
+def open_follower(
+    engine: Engine,
+    model: str,
+    trained: Any,
+    *,
+    apart: bool,
+    temperature: float = 1.0,
+    endpoint: Endpoint = Endpoint(),
+    report: Report = SILENT,
+    leads: bool = True,
+) -> Follower:
     """A backend that samples from `trained`, a transformers model that began as the checkpoint `model`.
 
-    With `apart`, or where `trained` is None, it has weights of its own, and may sample while `trained` changes.
+    With `apart`, or where `trained` is None, it has weights of its own, and may sample while `trained` changes. Of
+    several processes with a server in common the one that `leads` sends it the weights.
     """
+    if engine.backend == "openai":
+        from stages.inference.remote import Remote
+
+        return Remote(model, engine, endpoint, temperature, report, leads)
+    if endpoint.base_url:
+        raise UsageError("--base-url is where a server is: add --backend openai")
     if engine.backend == "vllm":
         from stages.inference.vllm import VllmBackend
 

@@ -84,3 +84,15 @@ def end_ids(tokenizer: Any, named: int | list[int] | None) -> frozenset[int]:
     if not ends:
         raise R1Error("the model names no end-of-text token; set eos_token in its tokenizer")
     return ends
+
+
+def named_ends(model: str) -> int | list[int] | None:
+    """The end tokens of the model's generation settings, which it has in a file or in its config."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        settings = GenerationConfig.from_pretrained(model)
+    except OSError:
+        settings = GenerationConfig.from_model_config(AutoConfig.from_pretrained(model))
+    named: int | list[int] | None = settings.eos_token_id
+    return named

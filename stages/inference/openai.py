@@ -18,7 +18,7 @@ from stages.data.options import Endpoint, Engine, Sampling, check
 from stages.data.report import Report
 from stages.inference.backend import Completion, Request
 from stages.inference.crew import worked
-from stages.inference.server import Refused, Server
+from stages.inference.server import Refused, Server, heard
 
 ENDS = {"stop": "stop", "length": "length"}
 CUT_OFF = {None, "abort", "error"}  # the server stopped before the model did
@@ -64,7 +64,7 @@ class OpenAI:
         self._told: set[str] = set()
         self._server: Server | None = None
         with self._open() as server:
-            pages = self._heard(server, worked(self._page, [server], 1))
+            pages = heard(server, worked(self._page, [server], 1), self.report)
             listed = next(page for page in pages if page is not None)
         card = self._card(listed)
         self.vllm = card.get("owned_by") == "vllm"
@@ -92,7 +92,7 @@ class OpenAI:
                 _samples(requests),
                 self.engine.batch_size or 64,
             )
-            yield from self._heard(server, each)
+            yield from heard(server, each, self.report)
 
     def close(self) -> None:
         """Drops what the server has not answered."""
@@ -231,17 +231,6 @@ class OpenAI:
                 remedy="use another --prefill",
             )
         return ""
-
-    def _heard(self, server: Server, each: Iterator[Any]) -> Iterator[Any]:
-        """Passes on what threads do, and says in this thread what they have to say."""
-        try:
-            for one in each:
-                while not server.told.empty():
-                    self.report.note(server.told.get())
-                yield one
-        finally:
-            server.close()
-            each.close()  # type: ignore[attr-defined]
 
     def _once(self, server: Server, message: str) -> None:
         if message not in self._told:

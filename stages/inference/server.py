@@ -15,12 +15,13 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stages.data.errors import Unavailable
 from stages.data.jsonl import decode
+from stages.data.report import Report
 from stages.inference.connection import Connections
 from stages.inference.crew import worked
 
@@ -111,6 +112,17 @@ class Server:
             if self._closed.wait(wait):
                 raise Unavailable(f"{self.url}: no longer asked")
 
+    def tell(self, path: str, body: Mapping[str, Any]) -> Refused | None:
+        """Sends `body` once, since twice might not be the same. Returns why where the server does not say 200."""
+        try:
+            status, _, data = self._exchange(path, body)
+        except (OSError, http.client.HTTPException) as error:
+            return Refused(str(error) or type(error).__name__)
+        if status == 200:
+            return None
+        self._connections.close()  # some servers hang up after an error, a moment later
+        return Refused(f"{status} {_said(data)}".rstrip())
+
     def chat(
         self,
         texts: Sequence[str],
@@ -164,6 +176,18 @@ class Server:
             self.told.put(f"{self.url} answers again")
 
 
+def heard(server: Server, each: Iterator[T], report: Report) -> Iterator[T]:
+    """Passes on what threads do with `server`, says in this thread what they have to say, and closes both at its end."""
+    try:
+        for one in each:
+            while not server.told.empty():
+                report.note(server.told.get())
+            yield one
+    finally:
+        server.close()
+        each.close()  # type: ignore[attr-defined]
+
+
 def _text_of(reply: Any) -> str | Refused:
     choice = reply["choices"][0]
     text = choice["message"]["content"]
@@ -175,7 +199,7 @@ def _key() -> str:
 
 
 def _named(body: Mapping[str, Any] | None) -> str:
-    return f"model {body['model']}" if body else "to answer"
+    return f"model {body['model']}" if body and "model" in body else "to answer"
 
 
 def _said(data: bytes) -> str:

@@ -18,7 +18,7 @@ from stages.data.options import Engine, Sampling, check
 from stages.data.record import seed_of
 from stages.inference import vllm_engine
 from stages.inference.backend import Completion, Request, Whole
-from stages.inference.encoding import encode_request, end_ids, load_tokenizer
+from stages.inference.encoding import encode_request, end_ids, load_tokenizer, named_ends
 from stages.inference.watch import Sequence, Watch
 
 IN_FLIGHT = 3  # sequences given to the engine, for each that it decodes at once
@@ -44,7 +44,7 @@ class VllmBackend:
         config = self.engine.vllm_config
         self.limit = int(config.model_config.max_model_len)
         self.places = IN_FLIGHT * int(config.scheduler_config.max_num_seqs)
-        self.ends = end_ids(self.tokenizer, _named_ends(model))
+        self.ends = end_ids(self.tokenizer, named_ends(model))
         self.sleeps = bool(config.model_config.enable_sleep_mode)
         self.follows = follows
         self.expected: int | None = None  # the fingerprint its weights must have
@@ -64,7 +64,10 @@ class VllmBackend:
         self._wake()
         runner = self.engine.model_executor.driver_worker.worker.model_runner
         self.expected = vllm_weights.load(
-            runner, vllm_weights.named_weights(model, whole), self.engine.model_config.dtype
+            runner.vllm_config,
+            runner.get_model(),
+            vllm_weights.named_weights(model, whole),
+            self.engine.model_config.dtype,
         )
         self.engine.reset_prefix_cache()
         return self.expected
@@ -205,15 +208,3 @@ class VllmBackend:
     def _wake(self) -> None:
         if self.sleeps and self.engine.is_sleeping():
             self.engine.wake_up()
-
-
-def _named_ends(model: str) -> int | list[int] | None:
-    """The end tokens of the model's generation settings, which it has in a file or in its config."""
-    from transformers import AutoConfig, GenerationConfig
-
-    try:
-        settings = GenerationConfig.from_pretrained(model)
-    except OSError:
-        settings = GenerationConfig.from_model_config(AutoConfig.from_pretrained(model))
-    named: int | list[int] | None = settings.eos_token_id
-    return named

@@ -87,6 +87,13 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def register() -> None:
+    """Gives vLLM the way "r1" to get new weights. vLLM calls it in each of its processes, by its entry point."""
+    from vllm.distributed.weight_transfer import WeightTransferEngineFactory
+
+    WeightTransferEngineFactory.register_engine("r1", "stages.inference.vllm_receiver", "Receiver")
+
+
 def _import() -> None:
     """Loads vLLM, quiet. Raises Unavailable where it is not installed or broken."""
     set_environment()

@@ -46,8 +46,10 @@ def named_weights(model: Any, whole: Whole = nullcontext) -> Iterator[tuple[str,
 
 
 @torch.no_grad()
-def load(runner: Any, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> int:
-    """Puts `weights` into the model of a vLLM model runner. Returns the fingerprint they have there."""
+def load(config: Any, model: Any, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> int:
+    """Puts `weights` into vLLM's `model`, which was made by `config`. Returns the fingerprint they have there."""
+    from vllm.model_executor.model_loader.reload.inplace import reload_weights
+
     total = 0
 
     def given() -> Iterator[tuple[str, Tensor]]:
@@ -57,8 +59,8 @@ def load(runner: Any, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype)
             total += fingerprint([_positive(cast)])
             yield name, cast
 
-    runner.reload_weights(weights_iterator=given())
-    for module in runner.get_model().modules():
+    reload_weights(config, model, given(), weights_path=None, is_checkpoint_format=True)
+    for module in model.modules():
         # A head tied to the embeddings has a layout of its own, and reloading leaves it as it was.
         if hasattr(module, "cpu_linear") and module.weight.numel():
             module.quant_method.process_weights_after_loading(module)

@@ -15,7 +15,7 @@ import torch
 from stages.data import jsonl
 from stages.data.checkpoint import Checkpoint, revision
 from stages.data.errors import BadInput, DryRun, UsageError
-from stages.data.options import Engine, Lora, Objective, Optimizer, Sampling, Saving
+from stages.data.options import Endpoint, Engine, Lora, Objective, Optimizer, Sampling, Saving
 from stages.data.record import Record, group_of, need, place_of, reward_of, said_by
 from stages.data.report import Report
 from stages.data.templates import Template
@@ -57,6 +57,7 @@ def reinforce(
     optimizer: Optimizer,
     lora: Lora,
     engine: Engine,
+    endpoint: Endpoint,
     world: World,
     options: Mapping[str, Any],
     resume: bool,
@@ -76,10 +77,6 @@ def reinforce(
     done = finished(out, stage, resume, records, report, options=options, parent=model)
     if done is not None:
         return done
-    if engine.backend == "openai":
-        raise UsageError(
-            "--backend openai: a server does not sample from the weights that are trained"
-        )
     _check(steps, problems, samples, sampling, objective, lora, teacher)
     items = list(records)
     if not items:
@@ -149,7 +146,16 @@ def reinforce(
                 replace(engine, dtype=policy.weights_dtype) if policy.scattered else engine
             )
             trained = None if policy.scattered else policy.plain
-            sampler = open_follower(sampling_on, model, trained, apart=one_step_off)
+            sampler = open_follower(
+                sampling_on,
+                model,
+                trained,
+                apart=one_step_off,
+                temperature=sampling.temperature,
+                endpoint=endpoint,
+                report=report,
+                leads=run.leads,
+            )
             scope.callback(sampler.close)
         scorer = scope.enter_context(Scorer(list(rewards), workers=workers or world.cores))
         learner = Learner(

@@ -1,0 +1,250 @@
+"""A vLLM server on other devices as the sampler of a model under training.
+
+Weights go over after each update through vLLM's own interface for that (`/start_weight_update` and what follows), to
+`vllm_receiver` on the other side. Prompts go as token ids and token ids come back, and with each completion the name
+of the weights that drew it: a completion of any others ends the run.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from stages.data.errors import BadInput, R1Error, Unavailable, UsageError
+from stages.data.options import Endpoint, Engine, Sampling, check
+from stages.data.report import Report
+from stages.inference import transfer
+from stages.inference.backend import Completion, Request, Whole
+from stages.inference.crew import worked
+from stages.inference.encoding import encode_request, end_ids, load_tokenizer, named_ends
+from stages.inference.fingerprint import fingerprint
+from stages.inference.server import Refused, Server, heard
+from stages.inference.vllm_weights import named_weights
+from stages.inference.watch import Sequence, Watch
+
+START = (
+    "start it as VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --enable-scale-out "
+    """--weight-transfer-config '{"backend": "r1"}'"""
+)
+DRAW = "/inference/v1/generate"
+IN_FLIGHT = 64  # requests at once
+IN_TRANSIT = "r1: in transit"  # the name of weights of which only some have come
+LARGEST = 2**63 - 1
+
+
+class Drawn(NamedTuple):
+    """What the server drew, and the names of the weights it drew it with."""
+
+    ids: list[int]
+    logprobs: list[float]
+    versions: list[str]
+
+
+@dataclass
+class Remote:
+    """`model` as the server at `endpoint.base_url` serves it, to sample at `temperature`. One rank, which `leads`, sends the weights.
+
+    Raises UsageError for what no server does, Unavailable where this one cannot be reached or does not take weights.
+    """
+
+    model: str
+    engine: Engine
+    endpoint: Endpoint
+    temperature: float
+    report: Report
+    leads: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.endpoint)
+        url = self.endpoint.base_url
+        if not url:
+            raise UsageError("--backend openai: where? Add --base-url http://HOST:PORT/v1")
+        if self.engine.deterministic:
+            raise UsageError("--deterministic: a server promises no fixed batch shapes")
+        self.root = url.rstrip("/").removesuffix("/v1")
+        self.tokenizer = load_tokenizer(self.model)
+        self.ends = end_ids(self.tokenizer, named_ends(self.model))
+        self.version = ""
+        self._asked: Server | None = None
+        self.server = self._open()
+        with self._open() as server:
+            pages = heard(server, worked(self._first, [server], 1), self.report)
+            self.limit = next(page for page in pages if page is not None)
+        if isinstance(self.server.ask("/weight_info", None, _version), Refused):
+            raise Unavailable(f"{self.root} takes no weights; {START}")
+        self.server.ask(DRAW, {}, _drawn)  # refused as it says nothing, or, with 403, for ever
+        if self.leads:
+            self._begin()
+
+    def _first(self, server: Server) -> int:
+        """The longest sequence the server has room for; waits until it is up, and runs in a thread of its own."""
+        cards = server.ask("/v1/models", None, lambda page: page["data"])
+        if isinstance(cards, Refused):
+            raise Unavailable(f"{self.root}: {cards.why}; {START}")
+        return int(cards[0].get("max_model_len") or LARGEST)
+
+    def _begin(self) -> None:
+        try:
+            self._tell("/init_weight_transfer_engine", init_info={"temperature": self.temperature})
+        except R1Error as error:
+            raise Unavailable(f"{error}; {START}") from error
+        size = self.server.ask("/get_world_size", None, lambda page: int(page["world_size"]))
+        if isinstance(size, Refused):
+            raise Unavailable(f"{self.root}: {size.why}; {START}")
+        self.workers = size
+
+    def close(self) -> None:
+        """Drops what the server has not answered."""
+        self.server.close()
+        if self._asked is not None:
+            self._asked.close()
+
+    def follow(self, model: Any, whole: Whole = nullcontext) -> int:
+        """See `Follower`. Raises R1Error where the server does not take the weights, or takes others than were sent."""
+        weights = named_weights(model, whole)
+        if not self.leads:
+            held = sum(fingerprint([weight.cpu()]) for _, weight in weights) % 2**64
+        else:
+            self._tell("/pause?mode=wait")
+            self._tell("/update_weight_version", new_version=IN_TRANSIT)
+            self._start()
+            held = self._send(weights)
+            self._tell("/finish_weight_update", weight_version=_named(held))
+            self._tell("/resume")
+        self.version = _named(held)
+        return held
+
+    def _start(self) -> None:
+        refused = self.server.tell("/start_weight_update", {})
+        if (
+            refused is not None
+        ):  # by an update that another trainer broke off: one without a source fails, and ends it
+            self.server.tell("/update_weights", {"update_info": {}})
+            self._tell("/start_weight_update")
+
+    def _send(self, weights: Iterator[tuple[str, Any]]) -> int:
+        parts = urllib.parse.urlsplit(self.root)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        timeout = self.endpoint.request_timeout
+        sender = transfer.Sender(timeout=timeout)
+        with ThreadPoolExecutor(1) as beside:
+            source = {
+                "host": transfer.way_to(parts.hostname or "", port),
+                "port": sender.port,
+                "secret": sender.secret,
+                "timeout": timeout,
+            }
+            told = beside.submit(self._tell, "/update_weights", update_info=source)
+            try:
+                held = sender.send(weights, self.workers, told.done)
+            except OSError as error:
+                sender.close()  # who still wants to come in fails, and the server answers
+                told.result()  # its reason, where it has one
+                raise R1Error(f"{self.root}: lost a worker on the way ({error})") from error
+            finally:
+                sender.close()
+            told.result()
+        return held
+
+    def generate(
+        self, requests: Iterable[Request | None], sampling: Sampling
+    ) -> Iterator[Completion | None]:
+        """See `Backend`. Raises R1Error where the server has drawn a completion with other weights than the last it was given."""
+        check(sampling)
+        watch = Watch(self.tokenizer, self.ends, self.limit, sampling)
+        with self._open() as server:
+            self._asked = server
+
+            def draw(sequence: Sequence) -> tuple[Sequence, Drawn | Refused]:
+                body = self._body(sequence, watch)
+                return sequence, server.ask(DRAW, body, _drawn)
+
+            jobs = self.engine.batch_size or IN_FLIGHT
+            made = worked(draw, self._sequences(requests, watch), jobs)
+            for one in heard(server, made, self.report):
+                yield None if one is None else self._completion(*one, watch)
+
+    def _sequences(
+        self, requests: Iterable[Request | None], watch: Watch
+    ) -> Iterator[Sequence | None]:
+        for request in requests:
+            if request is None:
+                yield None
+                continue
+            ids, prefill = encode_request(self.tokenizer, request, self.limit)
+            for index in range(len(request.samples)):
+                yield watch.start(request, index, ids, prefill)
+
+    def _body(self, sequence: Sequence, watch: Watch) -> dict[str, Any]:
+        sampling, request = watch.sampling, sequence.request
+        closers = [*sampling.stop, *request.prompt.stop]
+        return {
+            "token_ids": sequence.prompt_ids,
+            "sampling_params": {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+                # The model's own generation_config.json would change what is drawn, unless each setting is given.
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+                "presence_penalty": 0.0,
+                "frequency_penalty": 0.0,
+                "max_tokens": watch.room(sequence),
+                "seed": request.seeds[sequence.index] & LARGEST,
+                "stop": closers,
+                "stop_token_ids": sorted(self.ends),
+                "ignore_eos": True,
+                "skip_special_tokens": False,  # a closer may be one
+                "detokenize": bool(closers),
+                "logprobs": 0,
+            },
+        }
+
+    def _completion(self, sequence: Sequence, drawn: Drawn | Refused, watch: Watch) -> Completion:
+        place = sequence.request.place
+        if isinstance(drawn, Refused):
+            raise BadInput(drawn.why, place=place, remedy="change it, or drop it with `r1 filter --where`")  # fmt: skip
+        others = sorted(set(drawn.versions) - {self.version})
+        if others:
+            raise R1Error(
+                f"{self.root} does not hold the weights that are trained: it sampled with {', '.join(others)}; it was started "
+                "anew, or another run gives it weights. Run again with --resume"
+            )
+        for token, logprob in zip(drawn.ids, drawn.logprobs, strict=True):
+            watch.take(sequence, token, logprob)
+            if sequence.finish:
+                return watch.completion(sequence)
+        raise R1Error(f"{self.root} ended a completion early")
+
+    def _open(self) -> Server:
+        end = self.endpoint
+        return Server(self.root, patience=end.patience, timeout=end.request_timeout)
+
+    def _tell(self, path: str, **body: Any) -> None:
+        """Raises R1Error with what the server has against it; nothing is told twice."""
+        refused = self.server.tell(path, body)
+        if refused is not None:
+            raise R1Error(f"{self.root}{path}: {refused.why}")
+
+
+def _named(held: int) -> str:
+    return f"r1:{held:016x}"
+
+
+def _version(page: Any) -> str:
+    return str(page["weight_version"])
+
+
+def _drawn(reply: Any) -> Drawn:
+    (choice,) = reply["choices"]
+    if choice["finish_reason"] not in ("stop", "length"):
+        raise ValueError(f"it was cut off, finish_reason {choice['finish_reason']!r}")
+    content = choice["logprobs"]["content"]
+    versions = [span["version"] for span in choice["weight_versions"]]
+    if not versions:
+        raise ValueError("it does not say which weights it has")
+    return Drawn(choice["token_ids"], [float(token["logprob"]) for token in content], versions)
