@@ -60,6 +60,11 @@ def run(
     data: Annotated[
         Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        Doc("LoRA adapter to put on the model: a directory as peft saves it."),
+        Flag("--adapter", metavar="DIR"),
+    ] = None,
     template: Annotated[
         str | None,
         Doc(
@@ -135,6 +140,7 @@ def run(
                 sampling=sampling,
                 engine=engine,
                 endpoint=endpoint,
+                adapter=adapter,
                 seed=seed,
                 report=report,
                 journal=journal,

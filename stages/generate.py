@@ -37,6 +37,11 @@ def run(
     samples: Annotated[
         int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
     ] = 1,
+    adapter: Annotated[
+        Path | None,
+        Doc("LoRA adapter to put on the model: a directory as peft saves it."),
+        Flag("--adapter", metavar="DIR"),
+    ] = None,
     template: Annotated[
         str,
         Doc("r1-zero, r1, chat, none, or a file that holds {prompt}."),
@@ -85,6 +90,7 @@ def run(
         sampling=sampling,
         engine=engine,
         endpoint=endpoint,
+        adapter=adapter,
         samples=samples,
         seed=seed,
         report=report,

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ from conftest import environment
 from served import Served
 from test_serve import Serve
 from test_served import Notes
+from transformers import AutoModelForCausalLM
 
 from stages.data import templates
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Endpoint, Engine, Lora, Sampling
 from stages.data.record import Record
 from stages.inference import server as client
+from stages.inference import transfer
 from stages.inference.complete import Plan, run_plan
-from stages.inference.remote import Remote
+from stages.inference.remote import DRAW, Remote
 from stages.training.policy import Policy
 from stages.training.rows import Sample, rows
 
@@ -63,7 +66,11 @@ def test_a_server_that_does_not_take_weights_is_refused_with_the_command(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(client, "FIRST", 0.02)
     served = Served()
-    page = {"data": [{"id": "m", "max_model_len": 64}], "weight_version": "default"}
+    page = {
+        "data": [{"id": "m", "max_model_len": 64}],
+        "weight_version": "default",
+        "world_size": 1,
+    }
     served.models = (200, page)
     try:
         if fault == "no address":
@@ -79,6 +86,119 @@ def test_a_server_that_does_not_take_weights_is_refused_with_the_command(
                 opened(tiny, served.url)
     finally:
         served.stop()
+
+
+class Sampler:
+    """What vLLM does of all this, in little: `workers` take the weights, and answers have the version of the last."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.held: list[dict[str, torch.Tensor]] = []
+        self.versions = ["default"]
+        self.logprob = -0.5
+        self.workers = workers
+        self.served = Served()
+        self.served.models = (200, {"data": [{"id": "m", "max_model_len": 64}]})
+        self.served.pages = {
+            "/weight_info": (200, {"weight_version": "default"}),
+            "/get_world_size": (200, {"world_size": workers}),
+        }
+        self.served.reply = self.reply
+
+    def reply(self, body: dict[str, Any]) -> tuple[int, Any]:
+        if source := body.get("update_info"):
+            with ThreadPoolExecutor(self.workers) as pool:
+                takes = [pool.submit(self.take, **source) for _ in range(self.workers)]
+            self.held = [taken.result() for taken in takes]
+        self.versions += [body[key] for key in ("new_version", "weight_version") if key in body]
+        if "token_ids" not in body:
+            return (400, {}) if self.served.paths[-1] == DRAW else (200, {})
+        ids = [7] * body["sampling_params"]["max_tokens"]
+        choice = {
+            "token_ids": ids,
+            "finish_reason": "length",
+            "logprobs": {"content": [{"logprob": self.logprob}] * len(ids)},
+            "weight_versions": [{"version": self.versions[-1], "start": 0, "end": len(ids)}],
+        }
+        return 200, {"choices": [choice]}
+
+    def take(self, host: str, port: int, secret: str, timeout: float) -> dict[str, torch.Tensor]:
+        return dict(transfer.receive(host, port, secret, timeout=timeout))
+
+
+@pytest.fixture
+def sampler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sampler]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(client, "FIRST", 0.02)
+    made = Sampler(workers=2)
+    yield made
+    made.served.stop()
+
+
+def test_every_worker_gets_the_weights_and_every_rank_knows_their_name(
+    sampler: Sampler, tiny: Path
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    held = remote.follow(model)
+    other = opened(tiny, sampler.served.url, leads=False)
+    assert other.follow(model) == held
+    assert sampler.versions == ["default", "r1: in transit", f"r1:{held:016x}"]
+    wanted = dict(model.named_parameters())
+    assert len(sampler.held) == 2
+    for each in sampler.held:
+        assert each.keys() == wanted.keys()
+        assert all(torch.equal(each[name], weight) for name, weight in wanted.items())
+    for rank in (remote, other):
+        records = drawn(rank, "none")
+        assert {tuple(record["logprobs"]) for record in records} == {(-0.5,) * SHORT.max_tokens}
+        assert {record["finish"] for record in records} == {"length"}
+
+
+def test_what_other_weights_drew_is_not_learned(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32))
+    sampler.versions.append("default")  # as after a new start
+    with pytest.raises(R1Error, match=r"sampled with default.*--resume"):
+        drawn(remote, "none")
+
+
+def test_a_probability_that_is_none_ends_the_run(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32))
+    sampler.logprob = -9999.0
+    with pytest.raises(R1Error, match="not finite"):
+        drawn(remote, "none")
+
+
+def test_a_closed_one_does_not_begin_again(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.close()
+    with pytest.raises(R1Error, match="closed"):
+        drawn(remote, "none")
+
+
+def test_weights_that_do_not_go_over_are_an_error_with_the_servers_reason(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    sampler.served.reply = lambda body: (
+        (500, {"error": {"message": "no room"}}) if "update_info" in body else (200, {})
+    )
+    with pytest.raises(R1Error, match=r"/update_weights: 500 no room"):
+        remote.follow(model)
+    monkeypatch.setattr(transfer, "TOGETHER", 0.1)
+    sampler.workers = 1  # of two that it spoke of
+
+    def lost(body: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            return sampler.reply(body)
+        except OSError as error:
+            return 500, {"error": {"message": str(error)}}
+
+    sampler.served.reply = lost
+    with pytest.raises(R1Error, match=r"/update_weights: 500 the line broke"):
+        remote.follow(model)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +274,8 @@ def test_grpo_goes_on_after_its_server_was_killed(
     threading.Timer(1, serve.start).start()
     _, said = running.communicate(timeout=200)
     assert running.returncode == 1, said
-    assert re.search(rb"does not hold the weights|lost a worker|/pause|/update|/start|/finish", said), said  # fmt: skip
+    assert re.search(rb"does not hold the weights|did not go over|/(pause|update|start|finish|resume)", said), said  # fmt: skip
+    assert b"bug" not in said
     serve.wait()
     steps = log.read_bytes().count(b"\n")
     done = subprocess.Popen([*line, "--resume"], env=environment(), stderr=subprocess.PIPE)

@@ -48,6 +48,7 @@ def sent(sender: transfer.Sender, workers: int = 1) -> Callable[[], Any]:
 
     def result() -> Any:
         thread.join(10)
+        assert found, "it still sends"
         if isinstance(found[0], OSError):
             raise found[0]
         return found[0]
@@ -89,12 +90,14 @@ def test_who_does_not_know_the_secret_gets_nothing(sender: transfer.Sender) -> N
 def test_altered_weights_are_refused(
     sender: transfer.Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = transfer._say
+    fill = transfer._fill
 
-    def altered(line: socket.socket, what: dict[str, Any]) -> None:
-        said(line, {"fingerprint": 1} if "fingerprint" in what else what)
+    def altered(line: socket.socket, place: memoryview) -> None:
+        fill(line, place)
+        if len(place) == WEIGHTS["embed"].nbytes:
+            place[17] ^= 4
 
-    monkeypatch.setattr(transfer, "_say", altered)
+    monkeypatch.setattr(transfer, "_fill", altered)
     result = sent(sender)
     with pytest.raises(R1Error, match="checksums differ"):
         received(sender)
@@ -126,7 +129,7 @@ def test_a_worker_that_leaves_is_noticed_and_one_that_never_comes_too(
         line.sendall(sender.secret.encode())
     with pytest.raises(ConnectionError):
         result()
-    with pytest.raises(ConnectionError, match="do not come"):
+    with pytest.raises(ConnectionError, match="0 of 1 workers came"):
         sender.send(WEIGHTS.items(), 1, lambda: True)
 
 

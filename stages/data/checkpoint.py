@@ -20,6 +20,7 @@ from stages.data.errors import BadInput, R1Error, StreamError, UsageError
 from stages.data.record import code_version
 
 MANIFEST = "r1.json"
+CONFIGS = ("config.json", "adapter_config.json")
 # How Rust names the system's error; safetensors and tokenizers say it in the text of their own errors.
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 BROKEN = "the model may be whole: delete this file to use it without its history"
@@ -153,7 +154,7 @@ def revision(model: str) -> str:
         return model
     state = hashlib.blake2b(digest_size=8)
     for path in sorted(directory.iterdir()):
-        if path.name == "config.json" or path.name.endswith(".safetensors"):
+        if path.name in CONFIGS or path.name.endswith(".safetensors"):
             size = path.stat().st_size
             state.update(f"{path.name} {size} ".encode())
             with open(path, "rb") as stream:

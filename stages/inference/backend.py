@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from stages.data.errors import UsageError
@@ -103,11 +104,20 @@ def open_backend(
     model: str,
     *,
     endpoint: Endpoint = Endpoint(),
+    adapter: Path | None = None,
     tokens: bool = False,
     report: Report = SILENT,
 ) -> Backend:
-    """The backend that `engine` names, with `model` loaded; `tokens` asks for ids and log-probabilities."""
+    """The backend that `engine` names, with `model` and its LoRA `adapter` loaded.
+
+    `tokens` asks for ids and log-probabilities.
+    """
     engine = resolved(engine)
+    if adapter is not None and engine.backend not in ("transformers", "vllm"):
+        raise UsageError(
+            f"--adapter {adapter}: not for --backend {engine.backend}; a server has its own: "
+            "vllm serve --enable-lora --lora-modules NAME=DIR, then -m NAME"
+        )
     if engine.backend == "openai":
         from stages.inference.openai import OpenAI
 
@@ -122,12 +132,13 @@ def open_backend(
         from stages.inference.replicas import Replicas
         from stages.inference.vllm import VllmBackend
 
-        return Replicas(model, engine) if engine.dp > 1 else VllmBackend(model, engine)
+        kind = Replicas if engine.dp > 1 else VllmBackend
+        return kind(model, engine, adapter=adapter)
     from stages.inference.encoding import load_tokenizer
     from stages.inference.transformers import TransformersBackend, load_model
 
     tokenizer = load_tokenizer(model)
-    return TransformersBackend(load_model(model, engine), tokenizer, engine)
+    return TransformersBackend(load_model(model, engine, adapter), tokenizer, engine)
 
 
 def open_follower(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stages.data.checkpoint import revision
@@ -76,6 +77,7 @@ def complete(
     samples: int,
     seed: int,
     endpoint: Endpoint = Endpoint(),
+    adapter: Path | None = None,
     report: Report = SILENT,
     journal: Journal | None = None,
     tokens: bool = False,
@@ -87,10 +89,13 @@ def complete(
     backend: Backend | None = None
     engine = resolved(engine)
     try:
-        backend = open_backend(engine, model, endpoint=endpoint, tokens=tokens, report=report)
+        backend = open_backend(
+            engine, model, endpoint=endpoint, adapter=adapter, tokens=tokens, report=report
+        )
+        named = getattr(backend, "revision", "") or revision(model)
         plan = Plan(
             model,
-            getattr(backend, "revision", "") or revision(model),
+            named if adapter is None else f"{named}+{revision(str(adapter))}",
             template,
             sampling,
             seed,

@@ -84,6 +84,10 @@ class Connections:
         for connection in list(self._busy):
             with contextlib.suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """The next request gets a connection of its own."""
         while self._idle:
             self._idle.pop().close()
 

@@ -61,16 +61,17 @@ def hide_broken_media() -> None:
 
 
 @contextmanager
-def loading(model: str, what: str = "") -> Iterator[None]:
+def loading(model: str, what: str = "", *, checked: bool = True) -> Iterator[None]:
     """Raises Unavailable for whatever keeps `what` of the model from being loaded in the block.
 
-    What the libraries warn of is an error here, so their loggers are told to be silent.
+    What the libraries warn of is an error here, so their loggers are told to be silent. `checked` looks at its files first.
     """
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    check_files(model)
+    if checked:
+        check_files(model)
     try:
         yield
     except (R1Error, MemoryError):

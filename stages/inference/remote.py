@@ -7,9 +7,10 @@ of the weights that drew it: a completion of any others ends the run.
 
 from __future__ import annotations
 
+import contextlib
 import urllib.parse
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ DRAW = "/inference/v1/generate"
 IN_FLIGHT = 64  # requests at once
 IN_TRANSIT = "r1: in transit"  # the name of weights of which only some have come
 LARGEST = 2**63 - 1
+NOT_FINITE = -9999.0  # what the server says for a log-probability that is none
 
 
 class Drawn(NamedTuple):
@@ -42,6 +44,7 @@ class Drawn(NamedTuple):
     ids: list[int]
     logprobs: list[float]
     versions: list[str]
+    stopped_by: Any  # the text that ended it, a token, or None
 
 
 @dataclass
@@ -70,35 +73,37 @@ class Remote:
         self.ends = end_ids(self.tokenizer, named_ends(self.model))
         self.version = ""
         self._asked: Server | None = None
+        self._closed = False
         self.server = self._open()
         with self._open() as server:
             pages = heard(server, worked(self._first, [server], 1), self.report)
-            self.limit = next(page for page in pages if page is not None)
-        if isinstance(self.server.ask("/weight_info", None, _version), Refused):
-            raise Unavailable(f"{self.root} takes no weights; {START}")
-        self.server.ask(DRAW, {}, _drawn)  # refused as it says nothing, or, with 403, for ever
+            self.limit, self.workers = next(page for page in pages if page is not None)
         if self.leads:
             self._begin()
 
-    def _first(self, server: Server) -> int:
-        """The longest sequence the server has room for; waits until it is up, and runs in a thread of its own."""
+    def _first(self, server: Server) -> tuple[int, int]:
+        """The longest sequence the server has room for, and how many workers it has.
+
+        Waits until it is up, and runs in a thread of its own.
+        """
         cards = server.ask("/v1/models", None, lambda page: page["data"])
-        if isinstance(cards, Refused):
-            raise Unavailable(f"{self.root}: {cards.why}; {START}")
-        return int(cards[0].get("max_model_len") or LARGEST)
+        if isinstance(server.ask("/weight_info", None, _version), Refused):
+            raise Unavailable(f"{self.root} takes no weights; {START}")
+        size = server.ask("/get_world_size", None, lambda page: int(page["world_size"]))
+        server.ask(DRAW, {}, _drawn)  # refused as it says nothing, or, with 403, for ever
+        if isinstance(cards, Refused) or isinstance(size, Refused):
+            raise Unavailable(f"{self.root} does not say what it is; {START}")
+        return int(cards[0].get("max_model_len") or LARGEST), size
 
     def _begin(self) -> None:
         try:
             self._tell("/init_weight_transfer_engine", init_info={"temperature": self.temperature})
         except R1Error as error:
             raise Unavailable(f"{error}; {START}") from error
-        size = self.server.ask("/get_world_size", None, lambda page: int(page["world_size"]))
-        if isinstance(size, Refused):
-            raise Unavailable(f"{self.root}: {size.why}; {START}")
-        self.workers = size
 
     def close(self) -> None:
-        """Drops what the server has not answered."""
+        """Drops what the server has not answered; a generation that runs in another thread ends with an error."""
+        self._closed = True
         self.server.close()
         if self._asked is not None:
             self._asked.close()
@@ -131,22 +136,28 @@ class Remote:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         timeout = self.endpoint.request_timeout
         sender = transfer.Sender(timeout=timeout)
-        with ThreadPoolExecutor(1) as beside:
-            source = {
-                "host": transfer.way_to(parts.hostname or "", port),
-                "port": sender.port,
-                "secret": sender.secret,
-                "timeout": timeout,
-            }
-            told = beside.submit(self._tell, "/update_weights", update_info=source)
+        with ThreadPoolExecutor(1) as beside, contextlib.closing(sender):
+            told: Future[None] | None = None
             try:
+                source = {
+                    "host": transfer.way_to(parts.hostname or "", port),
+                    "port": sender.port,
+                    "secret": sender.secret,
+                    "timeout": timeout,
+                }
+                told = beside.submit(self._tell, "/update_weights", update_info=source)
                 held = sender.send(weights, self.workers, told.done)
             except OSError as error:
                 sender.close()  # who still wants to come in fails, and the server answers
-                told.result()  # its reason, where it has one
-                raise R1Error(f"{self.root}: lost a worker on the way ({error})") from error
-            finally:
-                sender.close()
+                if told is not None:
+                    told.result()  # its reason, where it has one
+                raise R1Error(
+                    f"{self.root}: the weights did not go over ({error}). Run again with --resume, and where that "
+                    "fails too, start the server anew"
+                ) from error
+            except BaseException:
+                self.server.close()  # or its answer would be waited for
+                raise
             told.result()
         return held
 
@@ -158,6 +169,8 @@ class Remote:
         watch = Watch(self.tokenizer, self.ends, self.limit, sampling)
         with self._open() as server:
             self._asked = server
+            if self._closed:
+                raise R1Error("the sampler was closed while it was generating")
 
             def draw(sequence: Sequence) -> tuple[Sequence, Drawn | Refused]:
                 body = self._body(sequence, watch)
@@ -181,7 +194,7 @@ class Remote:
 
     def _body(self, sequence: Sequence, watch: Watch) -> dict[str, Any]:
         sampling, request = watch.sampling, sequence.request
-        closers = [*sampling.stop, *request.prompt.stop]
+        closers = self._closers(sequence, watch)
         return {
             "token_ids": sequence.prompt_ids,
             "sampling_params": {
@@ -215,10 +228,19 @@ class Remote:
                 "anew, or another run gives it weights. Run again with --resume"
             )
         for token, logprob in zip(drawn.ids, drawn.logprobs, strict=True):
+            if logprob <= NOT_FINITE:
+                raise R1Error(f"{self.root}: its logits are not finite, its weights are broken")
             watch.take(sequence, token, logprob)
             if sequence.finish:
-                return watch.completion(sequence)
-        raise R1Error(f"{self.root} ended a completion early")
+                break
+        if not sequence.finish:
+            if drawn.stopped_by not in self._closers(sequence, watch):
+                raise R1Error(f"{self.root} ended a completion early")
+            sequence.finish = "stop"  # by a character that no single token shows
+        return watch.completion(sequence)
+
+    def _closers(self, sequence: Sequence, watch: Watch) -> list[str]:
+        return [*watch.sampling.stop, *sequence.request.prompt.stop]
 
     def _open(self) -> Server:
         end = self.endpoint
@@ -243,8 +265,11 @@ def _drawn(reply: Any) -> Drawn:
     (choice,) = reply["choices"]
     if choice["finish_reason"] not in ("stop", "length"):
         raise ValueError(f"it was cut off, finish_reason {choice['finish_reason']!r}")
-    content = choice["logprobs"]["content"]
+    ids, content = choice["token_ids"], choice["logprobs"]["content"]
+    if len(ids) != len(content):
+        raise ValueError(f"{len(ids)} token ids and {len(content)} log-probabilities")
     versions = [span["version"] for span in choice["weight_versions"]]
     if not versions:
         raise ValueError("it does not say which weights it has")
-    return Drawn(choice["token_ids"], [float(token["logprob"]) for token in content], versions)
+    logprobs = [float(token["logprob"]) for token in content]
+    return Drawn(ids, logprobs, versions, choice.get("stop_reason"))

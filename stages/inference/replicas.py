@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from stages.data.errors import R1Error, Unavailable
@@ -30,7 +31,7 @@ PATIENCE = 10.0  # seconds that an idle replica has to end
 class Replicas:
     """`engine.dp` engines with `model`. Raises what the first of them that does not start raises."""
 
-    def __init__(self, model: str, engine: Engine) -> None:
+    def __init__(self, model: str, engine: Engine, *, adapter: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self.processes: dict[Connection, Any] = {}
         self.places = 0
@@ -40,7 +41,7 @@ class Replicas:
             ours, theirs = context.Pipe()
             process = context.Process(
                 target=_serve,
-                args=(theirs, os.getpid(), model, one, devices),
+                args=(theirs, os.getpid(), model, one, adapter, devices),
                 daemon=engine.tp == 1,  # a daemon may not start vLLM's own workers
             )
             process.start()
@@ -158,7 +159,14 @@ def _devices(engine: Engine) -> list[str | None]:
     return [",".join(devices[k * engine.tp : (k + 1) * engine.tp]) for k in range(engine.dp)]
 
 
-def _serve(pipe: Connection, parent: int, model: str, engine: Engine, devices: str | None) -> None:
+def _serve(
+    pipe: Connection,
+    parent: int,
+    model: str,
+    engine: Engine,
+    adapter: Path | None,
+    devices: str | None,
+) -> None:
     """What a replica's process does: completions for requests, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends us
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -185,7 +193,7 @@ def _serve(pipe: Connection, parent: int, model: str, engine: Engine, devices: s
     try:
         from stages.inference.vllm import VllmBackend
 
-        backend = VllmBackend(model, engine)
+        backend = VllmBackend(model, engine, adapter=adapter)
         pipe.send(backend.places)
         while (sampling := inbox.get()) is not None:
             for completion in backend.generate(requests(), sampling):

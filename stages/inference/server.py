@@ -114,14 +114,12 @@ class Server:
 
     def tell(self, path: str, body: Mapping[str, Any]) -> Refused | None:
         """Sends `body` once, since twice might not be the same. Returns why where the server does not say 200."""
+        self._connections.drop_idle()  # the server may hang up on one just now
         try:
             status, _, data = self._exchange(path, body)
         except (OSError, http.client.HTTPException) as error:
             return Refused(str(error) or type(error).__name__)
-        if status == 200:
-            return None
-        self._connections.close()  # some servers hang up after an error, a moment later
-        return Refused(f"{status} {_said(data)}".rstrip())
+        return None if status == 200 else Refused(f"{status} {_said(data)}".rstrip())
 
     def chat(
         self,

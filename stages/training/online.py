@@ -190,7 +190,10 @@ def reinforce(
             else:
                 if ahead is None:
                     learner.sync()
-                batch, extra = sample(run.step) if ahead is None else ahead.batch(run.step)
+                    batch, extra = sample(run.step)
+                else:
+                    batch, extra = ahead.batch(run.step)
+                    learner.gap_limit = gap_limit if ahead.fresh else OFF_POLICY
                 prompts = {group_of(record): len(record["prompt_ids"]) for record in batch}
                 made = sum(len(record["completion_ids"]) for record in batch)
                 run.count_work(made + sum(prompts.values()), 2)
