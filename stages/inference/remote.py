@@ -125,9 +125,8 @@ class Remote:
 
     def _start(self) -> None:
         refused = self.server.tell("/start_weight_update", {})
-        if (
-            refused is not None
-        ):  # by an update that another trainer broke off: one without a source fails, and ends it
+        if refused is not None:
+            # An update that another trainer broke off is in the way: one without a source fails, and ends it.
             self.server.tell("/update_weights", {"update_info": {}})
             self._tell("/start_weight_update")
 
