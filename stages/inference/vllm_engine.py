@@ -41,7 +41,9 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has room for
 ALONE, COLOCATED = 0.9, 0.3  # of a GPU's memory, beside nothing and beside a trainer
 
 
-def start(model: str, engine: Engine, *, adapter: Path | None, follows: bool, apart: bool) -> Any:
+def start(
+    model: str, engine: Engine, *, adapter: Path | None = None, follows: bool, apart: bool
+) -> Any:
     """An `LLMEngine` with `model` loaded; `follows` says that it will be given other weights.
 
     Raises Unavailable where vLLM, the device or the model is not to be had, UsageError for an argument it does not know.
