@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -135,13 +136,11 @@ def processes() -> set[int]:
     found, waiting = set(), [os.getpid()]
     while waiting:
         pid = waiting.pop()
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
+        with contextlib.suppress(OSError):  # one that has ended meanwhile
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 under = [int(each) for each in children.read_text().split()]
-            except OSError:
-                continue
-            found.update(under)
-            waiting += under
+                found.update(under)
+                waiting += under
     return found
 
 
