@@ -18,7 +18,7 @@ from stages.data import jsonl, templates
 from stages.data.checkpoint import read_manifest
 from stages.data.errors import BadInput, UsageError
 from stages.data.jsonl import Journal
-from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
+from stages.data.options import Adapter, Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record, digest, place_of
 from stages.data.report import SILENT, Report
 from stages.data.results import Results
@@ -60,11 +60,7 @@ def run(
     data: Annotated[
         Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")
     ] = None,
-    adapter: Annotated[
-        Path | None,
-        Doc("LoRA adapter to put on the model: a directory as peft saves it."),
-        Flag("--adapter", metavar="DIR"),
-    ] = None,
+    adapter: Adapter = None,
     template: Annotated[
         str | None,
         Doc(

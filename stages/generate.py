@@ -14,7 +14,7 @@ from typing import Annotated
 from stages.data import jsonl, templates
 from stages.data.errors import UsageError
 from stages.data.jsonl import Journal
-from stages.data.options import Doc, Endpoint, Engine, Flag, Range, Sampling
+from stages.data.options import Adapter, Doc, Endpoint, Engine, Flag, Range, Sampling
 from stages.data.record import Record
 from stages.data.report import SILENT, Report
 from stages.data.shard import Shard, sharded
@@ -37,11 +37,7 @@ def run(
     samples: Annotated[
         int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
     ] = 1,
-    adapter: Annotated[
-        Path | None,
-        Doc("LoRA adapter to put on the model: a directory as peft saves it."),
-        Flag("--adapter", metavar="DIR"),
-    ] = None,
+    adapter: Adapter = None,
     template: Annotated[
         str,
         Doc("r1-zero, r1, chat, none, or a file that holds {prompt}."),

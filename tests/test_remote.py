@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import environment
 from served import Served
-from test_serve import Serve
+from test_serve import Serve, gap
 from test_served import Notes
 from transformers import AutoModelForCausalLM
 
@@ -29,7 +29,6 @@ from stages.inference import transfer
 from stages.inference.complete import Plan, run_plan
 from stages.inference.remote import DRAW, Remote
 from stages.training.policy import Policy
-from stages.training.rows import Sample, rows
 
 TAKES_WEIGHTS = ("--enable-scale-out", "--weight-transfer-config", '{"backend": "r1"}')
 SERVER = Engine(backend="openai")
@@ -45,18 +44,6 @@ def drawn(remote: Remote, template: str = "r1-zero") -> list[Record]:
     problems = [Record(id=f"p{i}", prompt=f"What is {i} + 3?") for i in range(4)]
     plan = Plan("m", "r", templates.load(template), SHORT, 0, 2, SERVER, tokens=True)
     return list(run_plan(problems, plan, remote))
-
-
-def gap(policy: Policy, records: list[Record]) -> float:
-    """The mean distance between a server's log-probabilities and the policy's."""
-    gaps: list[float] = []
-    for record in records:
-        ids = record["completion_ids"]
-        (row,) = rows([Sample(record["prompt_ids"], ids, [1.0] * len(ids))], 1000)
-        with torch.no_grad():
-            found = policy.logprobs(row)[0].tolist()
-        gaps += [abs(p - q) for p, q in zip(record["logprobs"], found, strict=True)]
-    return sum(gaps) / len(gaps)
 
 
 @pytest.mark.parametrize("fault", ["no weights", "no tokens", "no address"])

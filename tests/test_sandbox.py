@@ -136,8 +136,11 @@ def processes() -> set[int]:
     found, waiting = set(), [os.getpid()]
     while waiting:
         pid = waiting.pop()
-        with contextlib.suppress(OSError):  # one that has ended meanwhile
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        tasks: list[Path] = []
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+        for children in tasks:
+            with contextlib.suppress(OSError):
                 under = [int(each) for each in children.read_text().split()]
                 found.update(under)
                 waiting += under

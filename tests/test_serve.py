@@ -81,6 +81,18 @@ def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         made.kill()
 
 
+def gap(policy: Policy, records: list[Record]) -> float:
+    """The mean distance between a server's log-probabilities and the policy's."""
+    gaps: list[float] = []
+    for record in records:
+        ids = record["completion_ids"]
+        (row,) = rows([Sample(record["prompt_ids"], ids, [1.0] * len(ids))], 1000)
+        with torch.no_grad():
+            found = policy.logprobs(row)[0].tolist()
+        gaps += [abs(p - q) for p, q in zip(record["logprobs"], found, strict=True)]
+    return sum(gaps) / len(gaps)
+
+
 def test_token_ids_and_log_probabilities_are_the_models(serve: Serve, smollm2: Path) -> None:
     problems = [Record(id=f"p{i}", prompt=f"What is {i} + 3?") for i in range(4)]
     policy = Policy(str(smollm2), Engine(device="cpu", threads=1), Lora())
@@ -91,14 +103,7 @@ def test_token_ids_and_log_probabilities_are_the_models(serve: Serve, smollm2: P
                 engine=Engine(backend="openai"), endpoint=Endpoint(serve.url),
             )
         )  # fmt: skip
-        gaps: list[float] = []
-        for record in records:
-            ids = record["completion_ids"]
-            (row,) = rows([Sample(record["prompt_ids"], ids, [1.0] * len(ids))], 1000)
-            with torch.no_grad():
-                found = policy.logprobs(row)[0].tolist()
-            gaps += [abs(p - q) for p, q in zip(record["logprobs"], found, strict=True)]
-        assert sum(gaps) / len(gaps) < 1e-3
+        assert gap(policy, records) < 1e-3
         assert {r["prefill"] for r in records} == {"<think>\n" if template == "r1" else ""}
 
 

@@ -20,6 +20,7 @@ from typing_extensions import Doc
 from stages.data.errors import UsageError
 
 __all__ = [
+    "Adapter",
     "Doc",
     "Endpoint",
     "Engine",
@@ -170,6 +171,13 @@ class Engine:
         Doc("Any engine argument of vllm; the value is JSON, or a text. Repeatable."),
         Flag("--vllm", metavar="KEY=VALUE"),
     ] = ()
+
+
+Adapter = Annotated[
+    Path | None,
+    Doc("LoRA adapter to put on the model: a directory as peft saves it."),
+    Flag("--adapter", metavar="DIR"),
+]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from stages.data.options import Endpoint, Engine, Sampling, check
 from stages.data.report import Report
 from stages.inference.backend import Completion, Request
 from stages.inference.crew import worked
-from stages.inference.server import Refused, Server, heard
+from stages.inference.server import Refused, Server, address, heard
 
 ENDS = {"stop": "stop", "length": "length"}
 CUT_OFF = {None, "abort", "error"}  # the server stopped before the model did
@@ -56,11 +56,7 @@ class OpenAI:
     tokens: bool = False
 
     def __post_init__(self) -> None:
-        check(self.endpoint)
-        if not self.endpoint.base_url:
-            raise UsageError("--backend openai: where? Add --base-url http://HOST:PORT/v1")
-        if self.engine.deterministic:
-            raise UsageError("--deterministic: a server promises no fixed batch shapes")
+        address(self.engine, self.endpoint)
         self._told: set[str] = set()
         self._server: Server | None = None
         with self._open() as server:

@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stages.data.errors import BadInput, R1Error, Unavailable, UsageError
+from stages.data.errors import BadInput, R1Error, Unavailable
 from stages.data.options import Endpoint, Engine, Sampling, check
 from stages.data.report import Report
 from stages.inference import transfer
@@ -23,7 +23,7 @@ from stages.inference.backend import Completion, Request, Whole
 from stages.inference.crew import worked
 from stages.inference.encoding import encode_request, end_ids, load_tokenizer, named_ends
 from stages.inference.fingerprint import fingerprint
-from stages.inference.server import Refused, Server, heard
+from stages.inference.server import Refused, Server, address, heard
 from stages.inference.vllm_weights import named_weights
 from stages.inference.watch import Sequence, Watch
 
@@ -62,13 +62,7 @@ class Remote:
     leads: bool = True
 
     def __post_init__(self) -> None:
-        check(self.endpoint)
-        url = self.endpoint.base_url
-        if not url:
-            raise UsageError("--backend openai: where? Add --base-url http://HOST:PORT/v1")
-        if self.engine.deterministic:
-            raise UsageError("--deterministic: a server promises no fixed batch shapes")
-        self.root = url.rstrip("/").removesuffix("/v1")
+        self.root = address(self.engine, self.endpoint).rstrip("/").removesuffix("/v1")
         self.tokenizer = load_tokenizer(self.model)
         self.ends = end_ids(self.tokenizer, named_ends(self.model))
         self.version = ""

@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stages.data.errors import Unavailable
+from stages.data.errors import Unavailable, UsageError
 from stages.data.jsonl import decode
+from stages.data.options import Endpoint, Engine, check
 from stages.data.report import Report
 from stages.inference.connection import Connections
 from stages.inference.crew import worked
@@ -172,6 +173,16 @@ class Server:
         if self._in_trouble:
             self._in_trouble = False
             self.told.put(f"{self.url} answers again")
+
+
+def address(engine: Engine, endpoint: Endpoint) -> str:
+    """Where the server is. Raises UsageError where that is not said, or no server does what the options ask."""
+    check(endpoint)
+    if not endpoint.base_url:
+        raise UsageError("--backend openai: where? Add --base-url http://HOST:PORT/v1")
+    if engine.deterministic:
+        raise UsageError("--deterministic: a server promises no fixed batch shapes")
+    return endpoint.base_url
 
 
 def heard(server: Server, each: Iterator[T], report: Report) -> Iterator[T]:

@@ -53,7 +53,10 @@ class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
         self.held: int | None = None
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
-        """Takes all weights. Raises R1Error where they are not what was sent."""
+        """Takes all weights. Raises R1Error where they are not what was sent.
+
+        vLLM's own waits for the accelerator afterwards, and fails where there is none.
+        """
         source = self.parse_update_info(update_info)
         self.receive_weights(source)
 
