@@ -6,7 +6,7 @@ Values come from, in rising order: the signature's defaults, the recipe, the con
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +15,12 @@ import typer.main
 
 from r1cli import config, helptext
 from r1cli.signature import REQUIRED, Option, Stage
-from stages.data.options import Doc, Flag
+from stages.settings.options import Doc, Flag
 
 COMMON = "Every stage"
 # Names that no stage can give an option, as they begin with an underscore.
-CONFIG, RESUME, QUIET, VERBOSE, PLAIN, OUTPUT, JSON, FILES, HELP = (
+RENAMED, CONFIG, RESUME, QUIET, VERBOSE, PLAIN, OUTPUT, JSON, FILES, HELP = (
+    "_renamed",
     "_config",
     "_resume",
     "_quiet",
@@ -37,16 +38,19 @@ class StageCommand(typer.core.TyperCommand):
 
     stage: Stage
     stages: Collection[str] = ()
+    renamed: Sequence[str] = ()  # notes on old names that were given
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = self.make_parser(ctx).parse_args(args=list(args))[0]
         if not given.get(HELP):
-            ctx.default_map = self._settings(given)
+            path = given.get(CONFIG)
+            values, keys = config.load(path, self.stage, self.stages) if path else ({}, set())
+            ctx.default_map = self._over_recipe(values, given)
+            words = {word.partition("=")[0] for word in args}
+            self.renamed = renamed(self.stage, words | keys)
         return super().parse_args(ctx, args)
 
-    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
-        path = given.get(CONFIG)
-        values = config.load(path, self.stage, self.stages) if path else {}
+    def _over_recipe(self, values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if not self.stage.recipes:
             return values
         default = next(option.default for option in self.stage.options if option.name == "recipe")
@@ -73,7 +77,7 @@ def build(
             raise typer.Exit
 
     def callback(**values: Any) -> int:
-        return perform(values)
+        return perform({**values, RENAMED: command.renamed})
 
     parameters = [_argument(option) for option in stage.arguments]
     if stage.reads != "no":
@@ -86,8 +90,9 @@ def build(
     callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(stage.name, cls=StageCommand, help=stage.text, add_help_option=False)(callback)
-    command = typer.main.get_command(app)
-    assert isinstance(command, StageCommand)
+    made = typer.main.get_command(app)
+    assert isinstance(made, StageCommand)
+    command = made
     command.stage, command.stages = stage, stages
     return command
 
@@ -109,7 +114,7 @@ def common_options(stage: Stage) -> tuple[Option, ...]:
         )
 
     found = []
-    if stage.product in ("records", "results") and not stage.has("out"):
+    if stage.product in ("records", "text", "results") and not stage.has("out"):
         doc = Doc("Write to FILE, which appears whole; .gz and .zst by its extension.")
         found.append(common(OUTPUT, str, Flag("-o", "--output", metavar="FILE"), doc))
     if stage.product == "checkpoint":
@@ -148,7 +153,17 @@ def spellings(option: Option) -> list[str]:
         long = next(i for i, flag in enumerate(flags) if flag.startswith("--"))
         if "/" not in flags[long]:
             flags[long] += f"/--no-{flags[long].removeprefix('--')}"
-    return flags
+    return [*flags, *option.aliases, *option.renamed]
+
+
+def renamed(stage: Stage, given: Collection[str]) -> list[str]:
+    """A note on each old name of an option among the flags `given`."""
+    return [
+        f"{old} is called {option.flags[-1]} now; the old name works in this version only"
+        for option in stage.options
+        for old in option.renamed
+        if old in given
+    ]
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

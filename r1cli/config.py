@@ -7,37 +7,37 @@ not known, or of another type, is refused: a misspelt key must not train a model
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from r1cli.signature import Option, Stage
-from stages.data.errors import StreamError, UsageError
+from stages.runtime import text_file
+from stages.runtime.errors import UsageError, nearest
 
 
-def load(path: str, stage: Stage, stages: Collection[str]) -> dict[str, Any]:
-    """Values by option name. Raises UsageError for keys or values that do not fit, with the file."""
+def load(path: str, stage: Stage, stages: Collection[str]) -> tuple[dict[str, Any], set[str]]:
+    """Values by option name, and the keys that gave them, as flags. The file is read once: it may be a pipe.
+
+    Raises UsageError for keys or values that do not fit, with the file.
+    """
     import tomllib
 
     try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise StreamError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = tomllib.loads(text_file.read(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
     tables = {key: value for key, value in document.items() if isinstance(value, dict)}
     for key in tables:
         if key.replace("_", "-") not in stages:
-            raise UsageError(f"{path}: unknown table [{key}]{_nearest(key, stages)}")
+            raise UsageError(f"{path}: unknown table [{key}]{nearest(key, stages)}")
     top = {key: value for key, value in document.items() if key not in tables}
-    values = _checked(path, "", top, stage)
-    for key, table in tables.items():
-        if key.replace("_", "-") == stage.name:
-            values |= _checked(path, f"{key}.", table, stage)
-    return values
+    own = [(f"{key}.", table) for key, table in tables.items() if key.replace("_", "-") == stage.name]
+    values: dict[str, Any] = {}
+    keys: set[str] = set()
+    for prefix, table in (("", top), *own):
+        values |= _checked(path, prefix, table, stage)
+        keys |= {"--" + key.replace("_", "-") for key in table}
+    return values, keys
 
 
 def recipe_values(stage: Stage, name: str | None) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def recipe_values(stage: Stage, name: str | None) -> dict[str, Any]:
         return {}
     if name not in stage.recipes:
         known = ", ".join(stage.recipes)
-        raise UsageError(f"no recipe {name!r}{_nearest(name, stage.recipes)}; there are {known}")
+        raise UsageError(f"no recipe {name!r}{nearest(name, stage.recipes)}; there are {known}")
     return dict(stage.recipes[name])
 
 
@@ -56,19 +56,19 @@ def _checked(path: str, prefix: str, table: Mapping[str, Any], stage: Stage) -> 
     for key, value in table.items():
         option = known.get(key.replace("-", "_"))
         if option is None:
-            near = _nearest(key.replace("-", "_"), known)
+            near = nearest(key.replace("-", "_"), known)
             raise UsageError(f"{path}: unknown key {prefix}{key} of r1 {stage.name}{near}")
         if option.name in values:
             raise UsageError(f"{path}: {prefix}{key} is given twice")
         if not _fits(option, value):
             raise UsageError(f"{path}: {prefix}{key} is {value!r}, but must be {_expected(option)}")
-        values[option.name] = value
+        values[option.name] = value if isinstance(value, list) or not option.repeatable else [value]
     return values
 
 
 def _fits(option: Option, value: Any) -> bool:
-    if option.repeatable:
-        return isinstance(value, list) and all(_fits_one(option, item) for item in value)
+    if option.repeatable and isinstance(value, list):
+        return all(_fits_one(option, item) for item in value)
     return _fits_one(option, value)
 
 
@@ -83,7 +83,7 @@ def _fits_one(option: Option, value: Any) -> bool:
         return isinstance(value, int | float) and value in option.bounds
     if option.base is int:
         return isinstance(value, int) and value in option.bounds
-    return isinstance(value, str)
+    return isinstance(value, str) and "\0" not in value
 
 
 def _expected(option: Option) -> str:
@@ -94,9 +94,4 @@ def _expected(option: Option) -> str:
     else:
         one = {int: "a whole number", float: "a number"}.get(option.base, "a string")
         one = f"{one} {option.bounds}".rstrip()
-    return f"an array, each {one}" if option.repeatable else one
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    return f"{one}, or an array of them" if option.repeatable else one

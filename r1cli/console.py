@@ -1,4 +1,4 @@
-"""Everything on stderr: progress, notes, tables and the last line. Implements `stages.data.report.Report`.
+"""Everything on stderr: progress, notes, tables and the last line. Implements `stages.runtime.report.Report`.
 
 On a terminal there is one live bar. Several stages of a pipe share the terminal: the one that holds a
 lock on it draws, the others write plain lines, and take over when it ends. Off a terminal there is one
@@ -12,11 +12,11 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
 
-from stages.data.report import described
+from stages.runtime import shown
+from stages.runtime.report import described
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,33 +24,28 @@ if TYPE_CHECKING:
 REDRAW = 0.1  # seconds between two states of the bar
 PLAIN = 30.0  # seconds between two plain lines
 CLEAR = "\r\x1b[2K"
+LONGEST = 1000  # characters of an error: a value of megabytes is told by its ends
 
 
-class Console:
+class Console(contextlib.AbstractContextManager["Console"]):
     """What the user of one stage sees. Its own failures are dropped: nowhere is left to tell them."""
 
     def __init__(self, stage: str, *, quiet: bool, color: bool) -> None:
         dumb = os.environ.get("TERM") == "dumb"
         self.stage, self.quiet = stage, quiet
         self.terminal = os.isatty(2)
-        self.color = color and self.terminal and not dumb and not os.environ.get("NO_COLOR")
+        self.plain = not color or dumb or bool(os.environ.get("NO_COLOR"))
+        self.color = self.terminal and not self.plain
         self.live = self.terminal and not dumb and not quiet
         self.summarised = False
         self._summary: str | None = None
+        self._held: list[str] | None = None
         self._lock: int | None = None
         self._bar: Progress | None = None
         self._next = self._next_line = 0.0
         self._begin(None, "")
 
-    def __enter__(self) -> Console:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -72,7 +67,7 @@ class Console:
         if fields:
             self._fields.update(fields)
         now = time.monotonic()
-        if now < self._next or self.quiet:
+        if now < self._next or self.quiet or self._held is not None:
             return
         if self.live and self._take_terminal():
             self._next = now + REDRAW
@@ -97,6 +92,8 @@ class Console:
         if self.quiet:
             return
         self._stop()
+        title, columns = shown.line(title), [shown.line(column) for column in columns]
+        rows = [[shown.line(cell) for cell in row] for row in rows]
         if not self.terminal:
             self._write("\n".join([title, *aligned(columns, rows)]) + "\n")
             return
@@ -110,13 +107,25 @@ class Console:
         for row in rows:
             table.add_row(*row)
         with contextlib.suppress(OSError):
-            RichConsole(stderr=True, no_color=not self.color, markup=False).print(table)
+            RichConsole(file=self._stderr, no_color=not self.color, markup=False).print(table)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Draws nothing in the block, in which another program has the terminal; its lines come after it."""
+        self._stop()
+        self._held = []
+        try:
+            yield
+        finally:
+            lines, self._held = self._held, None
+            for each in lines:
+                self._line(each)
 
     def error(self, message: str) -> None:
         """One line that even `-q` leaves: what went wrong."""
         self._stop()
-        one_line = " ".join(message.split())
-        self._write(f"r1 {self.stage}: {one_line}\n" if self.stage else f"r1: {one_line}\n")
+        text = f"r1 {self.stage}: {message}" if self.stage else f"r1: {message}"
+        self._write(clipped(" ".join(shown.line(text).split())) + "\n")
 
     def progress(self) -> str:
         """The state of the phase in one line of plain text."""
@@ -156,11 +165,11 @@ class Console:
             known = [BarColumn(), MofNCompleteColumn()] if self._total else []
             rest = [TimeRemainingColumn()] if self._total else [TimeElapsedColumn()]
             self._bar = Progress(
-                TextColumn(self.stage, markup=False),
+                TextColumn(shown.line(self.stage), markup=False),
                 *known,
                 TextColumn("{task.fields[text]}", markup=False),
                 *rest,
-                console=RichConsole(stderr=True, no_color=not self.color),
+                console=RichConsole(file=self._stderr, no_color=not self.color),
                 transient=True,
                 refresh_per_second=5,
             )
@@ -168,13 +177,9 @@ class Console:
             self._bar.start()
         elapsed = max(time.monotonic() - self._started, 1e-9)
         rate = self.done / elapsed
-        speed = (
-            f"{rate:.3g} {self._unit}/s"
-            if rate >= 1
-            else f"{elapsed / max(self.done, 1):.3g} s each"
-        )
+        speed = f"{rate:.3g} {self._unit}/s" if rate >= 1 else f"{elapsed / max(self.done, 1):.3g} s each"
         count = "" if self._total else f"{self.done} {self._unit} "
-        text = " ".join([f"{count}{speed}", described(self._fields)]).rstrip()
+        text = shown.line(" ".join([f"{count}{speed}", described(self._fields)]).rstrip())
         self._bar.update(self._task, completed=self.done, text=text)
 
     def _stop(self) -> None:
@@ -201,7 +206,10 @@ class Console:
         return True
 
     def _line(self, message: str) -> None:
-        text = f"{self.stage}: {message}"
+        if self._held is not None:
+            self._held.append(message)
+            return
+        text = shown.line(f"{self.stage}: {message}")
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -209,8 +217,13 @@ class Console:
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            self._stderr.write(text)
+            self._stderr.flush()
+
+    @property
+    def _stderr(self) -> TextIO:
+        """The stream under the one that shows others' escape sequences as text: the bar needs its own."""
+        return sys.stderr.below if isinstance(sys.stderr, shown.Shown) else sys.stderr
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -224,6 +237,12 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in (columns, *rows)
     ]
+
+
+def clipped(text: str) -> str:
+    """`text` without its middle where it is longer than an error should be."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def duration(seconds: float) -> str:

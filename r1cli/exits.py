@@ -1,4 +1,5 @@
-"""Exit codes of a run that no error of `stages.data.errors` ended: 74, or 128 + the signal, as shells count."""
+"""Exit codes of a run that no error of `stages.runtime.errors` ended: 74, or 128 + the signal, as shells
+count."""
 
 from __future__ import annotations
 

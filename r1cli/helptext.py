@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stages.data.options import FINITE, NATURAL
+from stages.settings.options import FINITE, NATURAL
 
 if TYPE_CHECKING:
     from r1cli.signature import Option, Stage
@@ -46,9 +46,7 @@ def of_stage(stage: Stage, options: Sequence[Option], *, width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def of_program(
-    text: str, sections: Iterable[tuple[str, Sequence[tuple[str, str]]]], *, width: int
-) -> str:
+def of_program(text: str, sections: Iterable[tuple[str, Sequence[tuple[str, str]]]], *, width: int) -> str:
     """Usage, what the program is, and its commands with a line each."""
     parts = ["Usage: r1 COMMAND [OPTIONS] [FILE]...", *(text.split("\n\n"))]
     sections = [(title, rows) for title, rows in sections if rows]
@@ -78,6 +76,8 @@ def _meaning(option: Option) -> str:
     notes = []
     if option.choices and len(option.metavar) > 20:
         notes.append("one of " + ", ".join(option.choices))
+    if option.aliases:
+        notes.append("also " + ", ".join(option.aliases))
     if option.bounds not in (FINITE, NATURAL):  # that a size is not negative goes without saying
         notes.append(str(option.bounds))
     if option.required:

@@ -1,13 +1,12 @@
 """`--nproc`: the processes of one run on this machine, started together and ended together.
 
-Each runs the same command line. They are in a session of their own, so that Ctrl-C reaches this process alone, and
-the kernel kills them where this process is killed.
+Each runs the same command line. They are in a session of their own, so that Ctrl-C reaches this process
+alone, and the kernel kills them where this process is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -18,14 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import IO
 
 from r1cli import streams
-from stages.data.errors import R1Error, UsageError
-from stages.data.options import cores
-from stages.data.rank import PARENT
+from stages.runtime import stdin
+from stages.runtime.errors import R1Error, UsageError
+from stages.runtime.rank import PARENT, die_with
+from stages.runtime.threads import cores
 
-PR_SET_PDEATHSIG = 1  # prctl.h
 PAUSE = 0.05  # seconds between two looks at the processes
 PATIENCE = 3.0  # seconds from SIGTERM to SIGKILL
 
@@ -38,10 +38,11 @@ def launch(
     stdout: streams.Product,
     unfinished: Callable[[], str],
 ) -> int:
-    """Runs the command line in `count` processes. Returns their exit code: that of the first that fails, or 0.
+    """Runs the command line in `count` processes. Returns their exit code: that of the first that fails, or
+    0.
 
-    stdin is read here where no `files` are given, and each process gets a copy. `unfinished` says how to go on.
-    Raises R1Error where a process was killed.
+    stdin is read here where no `files` are given, and each process gets a copy. `unfinished` says how to go
+    on. Raises R1Error where a process was killed.
     """
     for path in files:
         if path != "-" and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
@@ -50,8 +51,8 @@ def launch(
         spool = None
         if not files or "-" in files:
             spool = stack.enter_context(tempfile.TemporaryFile())
-            with os.fdopen(0, "rb", closefd=False) as stdin:
-                shutil.copyfileobj(stdin, spool)
+            with stdin.opened() as given:
+                shutil.copyfileobj(given, spool)
             spool.flush()
         running = stack.enter_context(_started(arguments, count, spool, stdout))
         return _watch(running, unfinished)
@@ -75,19 +76,15 @@ def _started(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The processes; whatever ends the block ends them too."""
     running: list[subprocess.Popen[bytes]] = []
+    parent = os.getpid()
     shared = {
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
-        PARENT: str(os.getpid()),
+        PARENT: str(parent),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // count)),
     }
-    libc = ctypes.CDLL(None)
-
-    def die_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
     try:
         for rank in range(count):
             with contextlib.ExitStack() as stack:
@@ -102,7 +99,7 @@ def _started(
                         stdout=subprocess.DEVNULL if rank else stdout.fileno(),
                         env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                         start_new_session=True,
-                        preexec_fn=die_with_parent,
+                        preexec_fn=partial(die_with, parent),
                     )
                 )
         yield running

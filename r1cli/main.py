@@ -25,7 +25,8 @@ import typer.main
 from r1cli import helptext, streams
 from r1cli.console import Console
 from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
-from stages.data.errors import R1Error, UsageError
+from stages.runtime import shown
+from stages.runtime.errors import R1Error, StreamError, UsageError, nearest
 
 if TYPE_CHECKING:
     from r1cli.signature import Stage
@@ -46,6 +47,7 @@ FIRST_LINE = re.compile(r'\s*(?:#[^\n]*\n\s*)*[rR]?"""\s*([^\n"]*)')
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script. Ends the process with one of the exit codes of docs/streams.md."""
     streams.open_missing()
+    show_as_text()
     # Two OpenMP threads that spin for each other slow down fifteenfold once a third process, such
     # as the next stage of a pipe, wants a core; sleeping costs them a few percent.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -59,6 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OSError:  # Python would flush again at exit, fail again, and exit with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def show_as_text() -> None:
+    """From here on, what Python prints for others has no control characters: stdout is stderr once a stage is
+    loaded.
+    """
+    for name in ("stdout", "stderr"):
+        if not isinstance(getattr(sys, name), shown.Shown):
+            setattr(sys, name, shown.Shown(getattr(sys, name)))
 
 
 def program(arguments: list[str]) -> int:
@@ -114,8 +125,11 @@ def discover() -> dict[str, Path]:
 
 def first_line(path: Path) -> str:
     """What a stage's docstring begins with, read without running its file."""
-    with open(path, encoding="utf-8") as source:
-        match = FIRST_LINE.match(source.read(2000))
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            match = FIRST_LINE.match(source.read(2000))
+    except OSError:  # it is told where it is called
+        return ""
     return match[1].strip().removesuffix(".") if match else ""
 
 
@@ -171,6 +185,11 @@ class StageGroup(typer.core.TyperGroup):
             except Exception as error:
                 if not {"-v", "--verbose"}.isdisjoint(sys.argv):
                     traceback.print_exc()
+                if isinstance(error, SyntaxError):
+                    place = f"{error.filename or path}:{error.lineno or 1}"
+                    raise UsageError(f"{place}: no Python: {error.msg}; mend it") from error
+                if isinstance(error, OSError):
+                    raise StreamError(f"cannot read {path}: {error.strerror}") from error
                 raise R1Error(run.bug(error)) from error
 
             def perform(values: dict[str, Any]) -> int:
@@ -184,11 +203,7 @@ class StageGroup(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.stages and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self.stages, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"no command {args[0]!r}{hint} (see r1 --help)")
+            raise UsageError(f"no command {args[0]!r}{nearest(args[0], self.stages)} (see r1 --help)")
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -211,7 +226,7 @@ class StageGroup(typer.core.TyperGroup):
 def _group(stages: Mapping[str, Path], arguments: Sequence[str]) -> StageGroup:
     def root(version: Annotated[bool, typer.Option("--version", is_eager=True)] = False) -> None:
         if version:
-            from stages.data.record import code_version
+            from stages.records.record import code_version
 
             typer.echo(f"r1 {code_version()}")
             raise typer.Exit

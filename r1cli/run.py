@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from r1cli import streams, voice
-from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RESUME, VERBOSE
+from r1cli import outputs, ranks, streams
+from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
 from r1cli.console import Console
 from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
+from r1cli.pages import Pages
 from r1cli.signature import Stage, arguments_of
-from stages.data import jsonl
-from stages.data.checkpoint import Checkpoint, partial_of
-from stages.data.errors import R1Error, StreamError, UsageError
-from stages.data.results import Results
+from stages.checkpoints.checkpoint import Checkpoint, partial_of
+from stages.records import jsonl
+from stages.runtime import shown
+from stages.runtime.errors import R1Error, StreamError, UsageError
+from stages.runtime.results import Results, Styled
 
 
 def perform(
@@ -27,21 +29,25 @@ def perform(
     `arguments` are the command line, for a stage that is run by several processes.
     """
     verbose = bool(values[VERBOSE])
-    rank, several = voice.rank_in(stage), voice.together(stage)
+    rank, several = ranks.rank_in(stage), ranks.together(stage)
     console = Console(stage.name, quiet=bool(values[QUIET]) or rank > 0, color=not values[PLAIN])
+    if several and not verbose:
+        ranks.hush()
+    for note in values[RENAMED]:
+        console.note(note)
     if verbose and not rank:
         chosen = {name: value for name, value in values.items() if not name.startswith("_")}
-        console.note(" ".join(f"{name}={value!r}" for name, value in chosen.items()))
+        console.note(" ".join(f"{name}={shown.value(value)}" for name, value in chosen.items()))
 
     def tell(error: BaseException, message: str) -> None:
         if several:
-            voice.tell(console, error, message)
+            ranks.tell(console, error, message)
         else:
             console.error(message)
 
     try:
         with console:
-            if "parallelism" in stage.groups and values["nproc"] > 1 and not several:
+            if "Parallelism" in stage.panels and values["nproc"] > 1 and not several:
                 return _launched(stage, values, console, stdout, arguments)
             failure = produce(stage, values, console, streams.nowhere() if rank else stdout)
             stdout.close()
@@ -63,9 +69,12 @@ def perform(
             tell(error, str(error))
             return error.code
         if isinstance(error, OSError):
-            tell(error, str(error))
+            where = f" {error.filename}" if error.filename else ""
+            tell(error, f"cannot read or write{where}: {error.strerror or error}")
             return READ_OR_WRITE
-        if isinstance(error, MemoryError):
+        # torch has errors of its own for it: one class for GPUs, a message for the CPU.
+        short = type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error)
+        if isinstance(error, MemoryError) or short:
             tell(error, "out of memory")
             return 1
         tell(error, bug(error) + ("" if verbose else "; add -v for the traceback"))
@@ -109,18 +118,19 @@ def bug(error: BaseException) -> str:
     return f"bug: {type(error).__name__}: {error}{place}"
 
 
-def produce(
-    stage: Stage, values: dict[str, Any], console: Console, stdout: streams.Product
-) -> str | None:
+def produce(stage: Stage, values: dict[str, Any], console: Console, stdout: streams.Product) -> str | None:
     """Runs the stage and writes its product. Returns why a run that came to its end has failed, if it has."""
     out = values["out"] if stage.has("out") else values.get(OUTPUT)
     resume = bool(values[RESUME])
     call = arguments_of(stage, values)
+    outputs.check(stage, values, stdout.fileno())
+    for path in outputs.twice(values):
+        console.note(f"{path} is given twice: its records count twice")
     if stage.reads != "no":
         example = stage.examples[0] if stage.examples else ""
         files = tuple(values[FILES] or ())
-        if voice.together(stage):
-            voice.refuse_stdin(files)
+        if ranks.together(stage):
+            ranks.refuse_stdin(files)
         call["records"] = streams.records(files, needed=stage.reads == "required", example=example)
     if "report" in stage.injected:
         call["report"] = console
@@ -137,18 +147,18 @@ def produce(
 
 @contextlib.contextmanager
 def journal(out: Any, resume: bool, console: Console) -> Iterator[jsonl.Journal | None]:
-    """`OUT.journal`, kept where the run does not end well. Without a file to write there is none.
+    """`OUT.journal`, kept where the run does not end well. Without a file to write, or into a device, there
+    is none.
 
     Raises UsageError for `resume` without a file, and for an unfinished run without `resume`.
     """
-    if out is None or str(out) == "-":
+    kept = None if out is None else outputs.journal_of(str(out))
+    if kept is None:
         if resume:
-            raise UsageError(
-                "--resume needs -o FILE: the finished part is kept in FILE.journal beside it"
-            )
+            raise UsageError("--resume needs -o FILE: the finished part is kept in FILE.journal beside it")
         yield None
         return
-    path = Path(f"{out}.journal")
+    path = Path(kept)
     opened = jsonl.Journal(path, resume=resume)
     if len(opened):
         console.note(f"{len(opened)} finished records in {path}")
@@ -157,18 +167,14 @@ def journal(out: Any, resume: bool, console: Console) -> Iterator[jsonl.Journal 
     except BaseException:
         if len(opened):
             opened.close()
-            console.note(
-                f"{len(opened)} finished records are kept in {path}; add --resume to go on"
-            )
+            console.note(f"{len(opened)} finished records are kept in {path}; add --resume to go on")
         else:
             opened.discard()
         raise
     opened.discard()
 
 
-def _write(
-    product: Any, out: Any, as_json: bool, console: Console, stdout: streams.Product
-) -> str | None:
+def _write(product: Any, out: Any, as_json: bool, console: Console, stdout: streams.Product) -> str | None:
     path = None if out is None else str(out)
     if isinstance(product, Checkpoint):
         whole = {"path": str(product.path), **product.manifest}
@@ -188,17 +194,21 @@ def _pour(product: Any, path: str | None, console: Console, stdout: streams.Prod
     count = 0
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(streams.opened(path, stdout))
+        pages = stack.enter_context(Pages(write, stdout if path in (None, "-") else None, console))
         if hasattr(product, "close"):  # whatever happens, the stage's backends are closed
             stack.callback(product.close)
-        for record in _reading(product):
-            write(jsonl.encode(record))
+        for part in _reading(product):
             count += 1
+            if isinstance(part, Styled):
+                pages.write(part)
+            else:
+                write(part.encode() if isinstance(part, str) else jsonl.encode(part))
     if not console.summarised:
         console.summary(f"{count} records")
 
 
-def _reading(product: Any) -> Iterator[dict[str, Any]]:
-    """The stage's records; its own OSError is not taken for one of the file that is written."""
+def _reading(product: Any) -> Iterator[Any]:
+    """The stage's records, or its text; its own OSError is not taken for one of the file that is written."""
     try:
         yield from product
     except OSError as error:

@@ -9,30 +9,32 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import inspect
+import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from stages.data.checkpoint import Checkpoint
-from stages.data.options import FINITE, Doc, Flag, Range, range_of
-from stages.data.results import Results
+from stages.checkpoints.checkpoint import Checkpoint
+from stages.runtime.errors import UsageError
+from stages.runtime.results import Results
+from stages.settings.options import FINITE, Alias, Doc, Flag, Range, Written, range_of
 
 REQUIRED: Any = inspect.Parameter.empty
 INJECTED = frozenset({"report", "journal", "resume"})
 OPTIONS = "Options"
 SCALARS = (str, int, float, bool, Path)
 
-Product = Literal["records", "checkpoint", "results", "nothing"]
+Product = Literal["records", "text", "checkpoint", "results", "nothing"]
 
 
 @dataclass(frozen=True)
 class Option:
     """One option or plain argument of a stage.
 
-    `base` is str, int, float, bool, Path or a Literal of strings; `group` is the parameter of `run`
-    whose dataclass holds the field, or None where the option is a parameter itself.
+    `base` is str, int, float, bool, Path or a Literal of strings; `group` leads to the dataclass
+    that holds it: the parameter of `run`, then fields; () where the option is a parameter itself.
     """
 
     name: str
@@ -44,8 +46,11 @@ class Option:
     flags: tuple[str, ...]
     metavar: str
     panel: str = OPTIONS
-    group: str | None = None
+    group: tuple[str, ...] = ()
     bounds: Range = FINITE
+    written: bool = False  # a file that the stage writes
+    aliases: tuple[str, ...] = ()  # what other libraries call it
+    renamed: tuple[str, ...] = ()  # what it was called before
 
     @property
     def required(self) -> bool:
@@ -59,13 +64,14 @@ class Option:
     @property
     def keys(self) -> frozenset[str]:
         """The option's names in a configuration file, with `_` for `-`."""
-        long = (flag.removeprefix("--") for flag in self.flags if flag.startswith("--"))
+        flags = (*self.flags, *self.aliases, *self.renamed)
+        long = (flag.removeprefix("--") for flag in flags if flag.startswith("--"))
         return frozenset({self.name, *(name.replace("-", "_") for name in long)})
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command, as its file declares it. `groups` are the default instances of its dataclasses."""
+    """A command, as its file declares it. `groups` are its dataclasses, outer ones first."""
 
     name: str
     run: Callable[..., Any]
@@ -74,7 +80,7 @@ class Stage:
     recipes: Mapping[str, Mapping[str, Any]]
     arguments: tuple[Option, ...]
     options: tuple[Option, ...]
-    groups: Mapping[str, Any]
+    groups: Mapping[tuple[str, ...], type]
     panels: Mapping[str, str]  # name → what it is about
     reads: Literal["required", "optional", "no"]
     product: Product
@@ -91,7 +97,7 @@ def describe(name: str, module: Any) -> Stage:
     hints = get_type_hints(run, include_extras=True)
     arguments: list[Option] = []
     options: list[Option] = []
-    groups: dict[str, Any] = {}
+    groups: dict[tuple[str, ...], type] = {}
     panels: dict[str, str] = {}
     reads: Literal["required", "optional", "no"] = "no"
     injected = set()
@@ -102,11 +108,7 @@ def describe(name: str, module: Any) -> Stage:
         elif parameter.name == "records":
             reads = "required" if parameter.default is REQUIRED else "optional"
         elif dataclasses.is_dataclass(_unwrapped(hint)):
-            kind: Any = _unwrapped(hint)
-            instance = kind() if parameter.default is REQUIRED else parameter.default
-            groups[parameter.name] = instance
-            panels[kind.__name__] = (inspect.getdoc(kind) or "").partition("\n")[0]
-            options.extend(_fields(parameter.name, kind, instance))
+            options.extend(_fields((parameter.name,), _unwrapped(hint), parameter.default, groups, panels))
         elif parameter.kind is parameter.KEYWORD_ONLY:
             options.append(_option(parameter.name, hint, parameter.default))
         else:
@@ -131,31 +133,56 @@ def describe(name: str, module: Any) -> Stage:
 def arguments_of(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments for `run` from flat option values: dataclasses are put together again.
 
-    Raises UsageError for a number outside its option's range.
+    Raises UsageError for a number outside its option's range, and for a text that is none.
     """
     call: dict[str, Any] = {}
-    changes: dict[str, dict[str, Any]] = {name: {} for name in stage.groups}
+    fields: dict[tuple[str, ...], dict[str, Any]] = {(): call, **{path: {} for path in stage.groups}}
     for option in (*stage.arguments, *stage.options):
         value = values[option.name]
         if option.repeatable:
             value = tuple(value or ())
         option.bounds.refuse(option.flags[-1], value)
-        (call if option.group is None else changes[option.group])[option.name] = value
-    for name, instance in stage.groups.items():
-        call[name] = dataclasses.replace(instance, **changes[name])
+        _refuse_bytes(option, value)
+        fields[option.group][option.name] = value
+    for path, kind in reversed([*stage.groups.items()]):
+        fields[path[:-1]][path[-1]] = kind(**fields[path])
     return call
 
 
-def _fields(group: str, kind: Any, instance: Any) -> list[Option]:
+def _refuse_bytes(option: Option, value: Any) -> None:
+    """A text may go into a record; a path may have any bytes."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if isinstance(each, str) and not each.isascii() and re.search("[\ud800-\udfff]", each):
+            raise UsageError(f"{option.flags[-1]} {each}: not UTF-8")
+
+
+def _fields(
+    path: tuple[str, ...],
+    kind: Any,
+    instance: Any,
+    groups: dict[tuple[str, ...], type],
+    panels: dict[str, str],
+) -> list[Option]:
+    """The options that a dataclass declares: those of `Settings` in the first panel, else in one of its name.
+
+    `instance` holds the defaults; without one a field's own default counts.
+    """
+    groups[path] = kind
+    panel = OPTIONS if kind.__name__ == "Settings" else kind.__name__
+    if panel != OPTIONS:
+        panels[panel] = (inspect.getdoc(kind) or "").partition("\n")[0]
     hints = get_type_hints(kind, include_extras=True)
-    return [
-        dataclasses.replace(
-            _option(field.name, hints[field.name], getattr(instance, field.name)),
-            panel=kind.__name__,
-            group=group,
-        )
-        for field in dataclasses.fields(kind)
-    ]
+    options: list[Option] = []
+    for field in dataclasses.fields(kind):
+        missing = REQUIRED if field.default is dataclasses.MISSING else field.default
+        default = missing if instance is REQUIRED else getattr(instance, field.name)
+        inner = _unwrapped(hints[field.name])
+        if dataclasses.is_dataclass(inner):
+            options += _fields((*path, field.name), inner, default, groups, panels)
+        else:
+            option = _option(field.name, hints[field.name], default)
+            options.append(dataclasses.replace(option, panel=panel, group=path))
+    return options
 
 
 def _option(name: str, hint: Any, default: Any) -> Option:
@@ -184,7 +211,14 @@ def _option(name: str, hint: Any, default: Any) -> Option:
         flags=flag.names or ("--" + name.replace("_", "-"),),
         metavar=flag.metavar or _metavar(base),
         bounds=range_of(hint),
+        written=any(isinstance(note, Written) for note in notes),
+        aliases=_aliases(notes, old=False),
+        renamed=_aliases(notes, old=True),
     )
+
+
+def _aliases(notes: tuple[Any, ...], *, old: bool) -> tuple[str, ...]:
+    return tuple(name for n in notes if isinstance(n, Alias) and n.old is old for name in n.names)
 
 
 def _metavar(base: Any) -> str:
@@ -200,12 +234,10 @@ def _unwrapped(hint: Any) -> Any:
 def _refuse_clashes(stage: str, options: list[Option]) -> None:
     taken: dict[str, Option] = {}
     for option in options:
-        for word in (option.name, *option.flags):
+        for word in (option.name, *option.flags, *option.aliases, *option.renamed):
             other = taken.setdefault(word, option)
             if other is not option:
-                raise TypeError(
-                    f"stage {stage} has {word} twice, in {other.panel} and {option.panel}"
-                )
+                raise TypeError(f"stage {stage} has {word} twice, in {other.panel} and {option.panel}")
 
 
 def _product(stage: str, hint: Any) -> Product:
@@ -220,7 +252,7 @@ def _product(stage: str, hint: Any) -> Product:
             collections.abc.Iterable,
             collections.abc.Generator,
         ):
-            return "records"
+            return "text" if get_args(kind)[0] is str else "records"
     if kinds == (type(None),):
         return "nothing"
-    raise TypeError(f"stage {stage} returns {hint}: records, Checkpoint, Results or None are known")
+    raise TypeError(f"stage {stage} returns {hint}: text, records, Checkpoint, Results or None are known")

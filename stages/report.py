@@ -1,102 +1,219 @@
 """Show how training went: reward, length and cost of each run, and a picture of the curves.
 
-Reads the `metrics.jsonl` of finished checkpoints, or of `OUT.partial` while a run goes on.
+Reads the `metrics.jsonl` of finished checkpoints, or of `OUT.partial` while a run goes on. With --over-seeds
+runs of one model on the same records whose options differ in the seed alone are one line, the mean and its
+95 % band over seeds (Student's t).
 """
 
 from __future__ import annotations
 
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from stages.data import jsonl
-from stages.data.errors import BadInput, Unavailable
-from stages.data.options import Doc, Flag
-from stages.data.report import SILENT, Report
-from stages.data.results import Results
+from stages.checkpoints.checkpoint import read_manifest
+from stages.evaluation import seeds
+from stages.records import jsonl
+from stages.records.record import Record, digest, need
+from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.report import SILENT, Report
+from stages.runtime.results import Results
+from stages.settings import distill, grpo, reward_model, sft
+from stages.settings.options import Doc, Flag, Written, bound
 
 EXAMPLES = (
     "r1 report ckpt/zero",
     "r1 report ckpt/zero ckpt/r1 --png curves.png",
+    "r1 report --over-seeds ckpt/seed0 ckpt/seed1 ckpt/seed2 --png curves.png",
 )
 
-# What is drawn, where a run has it, and what the axis is called.
-CURVES = (
-    ("reward", "reward"),
-    ("rewards/accuracy/mean", "accuracy while training"),
-    ("completions/mean_length", "completion length, tokens"),
-    ("completions/language_mixing", "share of words in another language"),
-)
+# What is drawn, where a run has it, and what the axis is called; each reward is drawn beside these.
+CURVES = {
+    "reward": "reward",
+    "rewards/accuracy/mean": "accuracy while training",
+    "completions/mean_length": "completion length, tokens",
+    "completions/language_mixing": "share of words in another language",
+}
+ACROSS = 4  # pictures beside each other
+TRAINED = {
+    "sft": sft.Settings,
+    "grpo": grpo.Settings,
+    "distill": distill.Settings,
+    "reward-model": reward_model.Settings,
+}
+
+# Further figures of a step that are added up or shown where it has them.
+SHOWN = (*CURVES, "total_flos", "step_time")
+FIGURE = "a line of metrics holds numbers; delete a line that is broken"
+
+Histories = dict[str, list[Record]]
 
 
 def run(
     runs: Annotated[tuple[Path, ...], Doc("Checkpoints, or directories of unfinished runs.")],
     *,
+    over_seeds: Annotated[
+        bool, Doc("Make runs whose options differ in the seed alone one line: mean and 95 % band.")
+    ] = False,
     png: Annotated[
-        Path | None, Doc("Draw the curves into this file."), Flag("--png", metavar="FILE")
+        Path | None,
+        Doc("Draw the curves into this file."),
+        Flag("--png", metavar="FILE"),
+        Written(),
     ] = None,
     report: Report = SILENT,
 ) -> Results:
-    """A line for each run. Raises BadInput for a directory without metrics."""
+    """A line for each run, or each set of them. Raises BadInput for a directory without metrics."""
     names = [path.name for path in runs]
     if len(set(names)) < len(names):
         names = [f"{path.parent.name}/{path.name}" for path in runs]
+    if len(set(names)) < len(names):
+        names = list(map(str, runs))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is given twice; name each run once")
     histories = dict(zip(names, map(_history, runs), strict=True))
+    told: dict[str, dict[str, Any]] = {}
+    if over_seeds:
+        histories, told = _sets(dict(zip(names, runs, strict=True)), histories)
     if png is not None:
         _draw(histories, png)
-    records = [{"run": name, **_summary(history)} for name, history in histories.items()]
-    columns = ["run", "steps", "loss", "reward", "length, tokens", "PFLOP", "seconds"]
+    records = [
+        {"run": name, **told.get(name, {}), **_summary(history)} for name, history in histories.items()
+    ]
+    measured = [name for name in _curves(histories.values()) if name.endswith("/pass@1")]
+    columns = ["run", "steps", "loss", "reward", *map(_title, measured), "length, tokens", "PFLOP", "seconds"]
     rows = [
         [
             record["run"],
             str(record["steps"]),
             f"{record['loss']:.4f}",
-            _change(record["reward"], ".2f"),
-            _change(record["completions/mean_length"], ".0f"),
+            _change(record, "reward", ".2f"),
+            *(_change({name: record.get(name, [None])}, name, ".1%") for name in measured),
+            _change(record, "completions/mean_length", ".0f"),
             f"{record['total_flos'] / 1e15:.3g}",
             f"{record['seconds']:.0f}",
         ]
         for record in records
     ]
-    report.summary(
-        f"{len(records)} run{'s' * (len(records) > 1)}" + (f", curves in {png}" if png else "")
-    )
+    kind = "set" if over_seeds else "run"
+    said = f"{len(records)} {kind}{'s' * (len(records) > 1)}" + (f" of {len(runs)} runs" * over_seeds)
+    report.summary(said + (f", curves in {png}" if png else ""))
     return Results(records, "Training runs, from the first step to the last", columns, rows)
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
+def _sets(paths: dict[str, Path], histories: Histories) -> tuple[Histories, dict[str, dict[str, Any]]]:
+    """Runs that differ in their seed alone as one history each, and what a line says of it."""
+    alike: dict[str, dict[str, Any]] = {}
+    for name, path in paths.items():
+        manifest = read_manifest(path)
+        if manifest.get("stage") not in TRAINED:
+            raise BadInput(
+                "no r1.json that says the options of a training run",
+                place=str(path),
+                remedy="leave out --over-seeds, or wait until the run is finished",
+            )
+        options = bound(manifest["options"], TRAINED[manifest["stage"]])
+        seed = options.pop("seed")
+        learned = (manifest.get("parent") or {}).get("revision"), (manifest.get("inputs") or {}).get("digest")
+        held = alike.setdefault(digest(manifest["stage"], options, learned), {})
+        if seed in held.values():
+            raise BadInput(
+                f"has seed {seed}, as another of its set",
+                place=str(path),
+                remedy="a band over seeds needs another seed for each run: `r1 grpo --seed N` gives one",
+            )
+        held[name] = seed
+    made, told = {}, {}
+    for held in alike.values():
+        name = _common(list(held))
+        name = name if name not in made else f"{name}, {', '.join(held)}"
+        made[name] = seeds.over_seeds([histories[each] for each in held])
+        if not made[name]:
+            raise BadInput("have no step in common", place=", ".join(held), remedy="leave out --over-seeds")
+        told[name] = {"runs": list(held), "seeds": list(held.values()), "band": seeds.BAND}
+    return made, told
+
+
+def _common(names: Sequence[str]) -> str:
+    """What the names of runs begin with, without the seed's number: `zero` of `zero-0` and `zero-1`."""
+    stem = names[0].rstrip("0123456789").rstrip("-_.")
+    return stem if len(names) > 1 and stem and all(each.startswith(stem) for each in names) else names[0]
+
+
+def _history(path: Path) -> list[Record]:
     source = path / "metrics.jsonl"
-    if not source.is_file():
-        raise BadInput(
-            "no metrics.jsonl", place=str(path), remedy="give a checkpoint that r1 trained"
-        )
-    with jsonl.open_input(source) as stream:
-        history: list[dict[str, Any]] = list(jsonl.read_lines(stream, str(source)))
-    if not history:
+    if not os.path.isfile(source):
+        raise BadInput("no metrics.jsonl", place=str(path), remedy="give a checkpoint that r1 trained")
+    history = list(jsonl.read_file(source))
+    if not any("loss" in entry for entry in history):
         raise BadInput("no steps yet", place=str(source), remedy="wait for the first step")
+    for entry in history:
+        _check(entry)
     return history
 
 
-def _summary(history: list[dict[str, Any]]) -> dict[str, Any]:
-    first, last = history[0], history[-1]
+def _check(entry: Record) -> None:
+    """Raises BadInput where a figure that is shown is no number, or one that every step has is missing."""
+    for name in ("step", *(() if entry.get("step") == 0 else ("loss",))):  # before the first: an evaluation
+        need(entry, name, (int, float), FIGURE)
+    for name in (*SHOWN, "time/eval", *(each for each in entry if each.startswith(("rewards/", "eval/")))):
+        if entry.get(name) is not None:
+            need(entry, name, (int, float), FIGURE)
+
+
+def _summary(history: list[Record]) -> dict[str, Any]:
+    last = history[-1]
+    each_reward = [name for name in _curves([history]) if name.startswith(("rewards/", "eval/"))]
+    ends = ["reward", "completions/mean_length", *each_reward]
+    known = {name for entry in history for name in entry}
+    ends += [f"{name}_{end}" for name in ends for end in ("low", "high") if f"{name}_{end}" in known]
     return {
         "steps": last["step"],
         "loss": last["loss"],
-        "reward": [first.get("reward"), last.get("reward")],
-        "completions/mean_length": [
-            first.get("completions/mean_length"),
-            last.get("completions/mean_length"),
-        ],
-        "total_flos": last.get("total_flos", 0),
-        "seconds": sum(entry.get("step_time", 0.0) for entry in history),
+        **{name: _ends(history, name) for name in ends},
+        "total_flos": last.get("total_flos") or 0,
+        "seconds": sum((e.get("step_time") or 0.0) + (e.get("time/eval") or 0.0) for e in history),
     }
 
 
-def _change(pair: list[float | None], form: str) -> str:
-    first, last = pair
-    return "" if first is None or last is None else f"{first:{form}} -> {last:{form}}"
+def _ends(history: list[Record], name: str) -> list[float | None]:
+    """The figure of the first step and of the last; of what is measured now and then, the first and last."""
+    had = name if name.startswith("eval/") else "loss"
+    history = [entry for entry in history if entry.get(had) is not None]
+    return [history[0].get(name), history[-1].get(name)]
 
 
-def _draw(histories: dict[str, list[dict[str, Any]]], png: Path) -> None:
+def _change(record: dict[str, Any], name: str, form: str) -> str:
+    """The figure from its first to its last value, each with half of its band."""
+    values = record[name]
+    if None in values:
+        return ""
+    highs = record.get(f"{name}_high") or [None, None]
+    return " -> ".join(
+        f"{value:{form}}" + (f" ± {high - value:{form}}" if high is not None else "")
+        for value, high in zip(values, highs, strict=True)
+    )
+
+
+def _curves(histories: Iterable[list[Record]]) -> list[str]:
+    """The names of what has a curve: the reward and each that it is made of, then the others."""
+    had = {name: None for h in histories for entry in h for name in entry if entry[name] is not None}
+    rewards = [name for name in had if name.startswith("rewards/") and name.endswith("/mean")]
+    held_out = [name for name in had if name.startswith("eval/") and name.endswith(("/pass@1", "/loss"))]
+    return [name for name in dict.fromkeys(("reward", *rewards, *held_out, *CURVES)) if name in had]
+
+
+def _title(name: str) -> str:
+    """What a picture is called: `reward mine/short`, `held out: sums/pass@1`."""
+    said = name.removesuffix("/mean").replace("rewards/", "reward ").replace("eval/", "held out: ")
+    return CURVES.get(name, said)
+
+
+def _draw(histories: Histories, png: Path) -> None:
     try:
         import matplotlib
     except ImportError:
@@ -104,18 +221,23 @@ def _draw(histories: dict[str, list[dict[str, Any]]], png: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names = [name for name, _ in CURVES if any(name in h[-1] for h in histories.values())]
-    names = names or ["loss"]
-    titles = {**dict(CURVES), "loss": "loss"}
+    names = _curves(histories.values()) or ["loss"]
+    down, across = math.ceil(len(names) / ACROSS), min(len(names), ACROSS)
     figure, axes = pyplot.subplots(
-        1, len(names), figsize=(4.2 * len(names), 3.4), layout="constrained", squeeze=False
+        down, across, figsize=(4.2 * across, 3.4 * down), layout="constrained", squeeze=False
     )
-    for axis, name in zip(axes[0], names, strict=True):
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes.flat, names, strict=False):
         for run_name, history in histories.items():
-            points = [(e["step"], e[name]) for e in history if e.get(name) is not None]
+            points = [e for e in history if e.get(name) is not None]
+            steps = [e["step"] for e in points]
             if points:
-                axis.plot(*zip(*points, strict=True), label=run_name, linewidth=1.4)
-        axis.set_title(titles[name], fontsize=10)
+                (line,) = axis.plot(steps, [e[name] for e in points], label=run_name, linewidth=1.4)
+            if points and f"{name}_low" in points[-1]:
+                low, high = ([e.get(f"{name}_{end}", e[name]) for e in points] for end in ("low", "high"))
+                axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axis.set_title(_title(name), fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.25)
     axes[0][0].legend(fontsize=8)

@@ -9,57 +9,62 @@ With --check it reads problems instead and writes those whose completions the ru
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from stages.data.errors import R1Error, UsageError
-from stages.data.jsonl import Journal
-from stages.data.options import Doc, Flag, Range
-from stages.data.record import Record, place_of, stamp
-from stages.data.report import SILENT, Report
-from stages.data.shard import Shard, sharded
-from stages.rewards.preflight import Checked, faults
-from stages.rewards.scorer import Scorer
+from stages.formats.foreign import as_records
+from stages.records.jsonl import Journal
+from stages.records.record import Record
+from stages.records.shard import Shard, sharded
+from stages.runtime.errors import UsageError
+from stages.runtime.report import SILENT, Report
+from stages.scoring.preflight import faults, faulty, ready
+from stages.scoring.scorer import Scorer
+from stages.settings.options import Doc, Flag, Range
 
 EXAMPLES: tuple[str, ...] = (
     "r1 score completions.jsonl > scored.jsonl",
     "r1 score --reward accuracy --reward 'format*0.5' --reward language:lang=en completions.jsonl",
     "r1 score --check --reward accuracy --reward format --template r1 problems.jsonl > faults.jsonl",
 )
-KINDS = 20  # of faults that are counted apart
+MEND = "mend it, or give --on-error null"
 
 
-def run(
-    records: Iterable[Record],
-    *,
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The rewards, and how they are run."""
+
     reward: Annotated[
         tuple[str, ...],
         Doc(
-            "A rule: NAME[:option=value,...][*weight], such as accuracy:places=boxed or "
+            "A rule: NAME[:option=value,...][*weight][ if CONDITION], such as accuracy:places=boxed or "
             "./mine.py:function*0.5. Repeatable."
         ),
         Flag("-r", "--reward", metavar="SPEC"),
-    ] = ("accuracy",),
-    workers: Annotated[
-        int, Doc("Processes for slow verdicts; 0 takes one for each core."), Range(low=0)
-    ] = 0,
+    ] = ("accuracy",)
+    workers: Annotated[int, Doc("Processes for slow verdicts; 0 takes one for each core."), Range(low=0)] = 0
     timeout: Annotated[
         float, Doc("Seconds of work on one verdict before it becomes null."), Range(above=0)
-    ] = 10.0,
+    ] = 10.0
     on_error: Annotated[
         Literal["stop", "null"], Doc("What a rule that fails does: stop the run, or give null.")
-    ] = "stop",
+    ] = "stop"
     check: Annotated[
         bool, Doc("Read problems, not completions; write those that cannot be judged, and fail.")
-    ] = False,
+    ] = False
     template: Annotated[
         str | None,
         Doc("The template to check the rewards with: one of generate's, or a file."),
         Flag("--template", "-t"),
-    ] = None,
-    shard: Shard = None,
+    ] = None
+    shard: Shard = None
+
+
+def run(
+    records: Iterable[Record],
+    settings: Settings = Settings(),
+    *,
     report: Report = SILENT,
     journal: Journal | None = None,
 ) -> Iterator[Record]:
@@ -68,28 +73,35 @@ def run(
     Raises UsageError for a reward that makes no sense, BadInput for a record without a completion,
     R1Error where a reward fails or, under `check`, at the end where a problem has a fault.
     """
-    records = sharded(records, shard)
-    if check:
-        if journal is not None:
-            raise UsageError(
-                "--check fails where it finds faults, and -o FILE would not appear: use > FILE"
-            )
-        checked = faults(
-            records,
-            reward,
-            template=template,
-            workers=workers,
-            timeout=timeout,
-            on_error=on_error,
-            report=report,
-        )
-        yield from _faulty(checked, reward, report)
+    records = sharded(as_records(records, report), settings.shard)
+    if not settings.check:
+        if settings.template is not None:
+            raise UsageError("--template is for --check: completions say themselves what opened them")
+        yield from _scored(records, settings, report, journal)
         return
-    if template is not None:
-        raise UsageError("--template is for --check: completions say themselves what opened them")
+    if journal is not None:
+        raise UsageError("--check fails where it finds faults, and -o FILE would not appear: use > FILE")
+    checked = faults(
+        records,
+        settings.reward,
+        template=settings.template,
+        workers=settings.workers,
+        timeout=settings.timeout,
+        on_error=settings.on_error,
+        remedy=MEND,
+        report=report,
+    )
+    yield from faulty(checked, settings.reward, report)
+
+
+def _scored(
+    records: Iterable[Record], settings: Settings, report: Report, journal: Journal | None
+) -> Iterator[Record]:
+    """The records with their rewards, counted."""
+    ready(settings.reward)
     count = null = 0
     total = 0.0
-    with Scorer(reward, workers, timeout, on_error) as scorer:
+    with Scorer(settings.reward, settings.workers, settings.timeout, settings.on_error, MEND) as scorer:
         report.start(None, "records")
         for record in scorer.score(records, journal):
             count += 1
@@ -109,33 +121,3 @@ def run(
     judged = count - null
     mean = f"mean reward {total / judged:.3f}" if judged else "no reward"
     report.summary(f"scored {count}, {mean}, {null} could not be judged")
-
-
-def _faulty(checked: Iterator[Checked], specs: tuple[str, ...], report: Report) -> Iterator[Record]:
-    """The problems with a fault, each with its `reasons`. Raises R1Error at the end if there was one."""
-    count = faulty = 0
-    kinds: Counter[str] = Counter()
-    report.start(None, "problems")
-    for problem, found in checked:
-        count += 1
-        report.advance(1)
-        if not found:
-            continue
-        faulty += 1
-        for name, why in found.items():
-            kind = f"{name}: {_kind(why)}"
-            kinds[kind if kind in kinds or len(kinds) < KINDS else f"{name}: other"] += 1
-        held = problem.get("reasons")
-        reasons = {**(held if isinstance(held, dict) else {}), **found}
-        meta = stamp(problem, "score", rewards=list(specs), place=place_of(problem))
-        yield problem.adding(reasons=reasons, meta=meta)
-    for kind, number in kinds.most_common():
-        report.note(f"{number} × {kind}")
-    report.summary(f"checked {count} problems, {faulty} cannot be judged")
-    if faulty:
-        raise R1Error(f"{faulty} of {count} problems cannot be judged by all rewards")
-
-
-def _kind(why: str) -> str:
-    """A reason without what is quoted of its problem."""
-    return re.sub(r"""'[^']*'|"[^"]*"|\d+""", "…", why)[:100]

@@ -1,21 +1,18 @@
 """Fine-tune a model on prompts and completions.
 
 Reads `prompt` and `completion`, `messages`, or the record that `generate` made. The loss counts
-completion tokens only; examples are packed into rows without seeing each other.
+the assistant's turns that are learned; examples are packed into rows without seeing each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
-from stages.data import templates
-from stages.data.checkpoint import Checkpoint
-from stages.data.options import Doc, Engine, Flag, Lora, Optimizer, Parallelism, Range, Saving
-from stages.data.record import Record
-from stages.data.report import SILENT, Report
+from stages.checkpoints.checkpoint import Checkpoint
+from stages.records.record import Record
+from stages.runtime.report import SILENT, Report
+from stages.settings.groups import refuse_float16
+from stages.settings.sft import Settings as Settings
 
 EXAMPLES = (
     "r1 filter --keep correct scored.jsonl | r1 sft -m ckpt/base -o ckpt/sft --template r1",
@@ -25,31 +22,8 @@ EXAMPLES = (
 
 def run(
     records: Iterable[Record],
+    settings: Settings,
     *,
-    model: Annotated[str, Doc("Checkpoint directory or hub name."), Flag("-m", "--model")],
-    out: Annotated[Path, Doc("The checkpoint to make."), Flag("-o", "--out")],
-    template: Annotated[
-        str,
-        Doc("r1-zero, r1, chat, none, or a file that holds {prompt}."),
-        Flag("--template", "-t"),
-    ] = "chat",
-    epochs: Annotated[float, Doc("Passes over the examples."), Range(above=0)] = 2.0,
-    batch: Annotated[int, Doc("Examples of one update."), Range(low=1)] = 32,
-    row_tokens: Annotated[
-        int, Doc("Tokens computed at once; bounds memory, changes no result."), Range(low=1)
-    ] = 1024,
-    context: Annotated[
-        int,
-        Doc("Longest example in tokens, the rest is cut; 0 is the model's context."),
-        Range(low=0),
-    ] = 0,
-    seed: Annotated[int, Doc("Names the order of the examples.")] = 0,
-    dry_run: Annotated[bool, Doc("Say what would be done and stop.")] = False,
-    optimizer: Optimizer = Optimizer(),
-    lora: Lora = Lora(),
-    saving: Saving = Saving(),
-    engine: Engine = Engine(),
-    parallelism: Parallelism = Parallelism(),
     resume: bool = False,
     report: Report = SILENT,
 ) -> Checkpoint:
@@ -58,38 +32,16 @@ def run(
     Raises BadInput for a record that cannot be used, UsageError where `out` exists, R1Error where
     loss or gradient is not finite.
     """
-    from stages.training.imitation import imitate
-    from stages.training.world import joined
+    refuse_float16(settings.engine)
+    from stages.training.sft.lessons import looked_over
 
-    chosen = templates.load(template)
-    options = {
-        "template": template,
-        "epochs": epochs,
-        "batch": batch,
-        "context": context,
-        "seed": seed,
-        "optimizer": asdict(optimizer),
-        "lora": asdict(lora),
-    }
-    with joined(parallelism) as world:
-        return imitate(
-            records,
-            stage="sft",
-            model=model,
-            out=out,
-            template=chosen,
-            epochs=epochs,
-            batch=batch,
-            row_tokens=row_tokens,
-            context=context,
-            saving=saving,
-            seed=seed,
-            optimizer=optimizer,
-            lora=lora,
-            engine=engine,
-            world=world,
-            options=options,
-            resume=resume,
-            dry_run=dry_run,
-            report=report,
-        )
+    records, held = looked_over(records, settings, resume=resume)  # torch takes seconds to load
+    from stages.training.loop.job import RATE, Job, with_rate
+    from stages.training.parallel.world import joined
+    from stages.training.sft.learner import fine_tune
+
+    with joined(settings.parallelism) as world:
+        report = world.main_report(report)
+        settings = with_rate(settings, RATE, resume=resume, report=report)
+        job = Job("sft", settings, world, report, resume, held)
+        return fine_tune(records, settings, job)

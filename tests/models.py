@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 SIZES: dict[str, Any] = {
@@ -21,6 +25,19 @@ SIZES: dict[str, Any] = {
     "pad_token_id": 1,
 }
 WINDOW = 5
+
+
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as a checkpoint: downloaded and converted once, then taken from the cache."""
+    script = Path(__file__).resolve().parent.parent / "docs" / "recipes" / "smollm2.sh"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [str(script)], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        pytest.skip(f"docs/recipes/smollm2.sh cannot make the model here: {reason}")
+    return Path(done.stdout.strip())
 
 
 def tiny(kind: str) -> Any:
@@ -51,18 +68,24 @@ def tiny(kind: str) -> Any:
 KINDS = ("llama", "qwen2", "qwen3", "mistral", "gemma3")
 
 
-def fresh(
-    path: Path, *, words: tuple[str, ...] | None = None, context: int = 256, seed: int = 0
-) -> Path:
+def fresh(path: Path, *, words: tuple[str, ...] | None = None, context: int = 256, seed: int = 0) -> Path:
     """What `r1 init` makes, its matrices times 6: sure enough of itself that attention matters."""
     from safetensors.torch import load_file, save_file
 
     from stages import init
 
     init.run(
-        out=path, hidden=48, layers=2, heads=4, kv_heads=2, context=context, seed=seed,
-        words=init.TAGS if words is None else words,
-    )  # fmt: skip
+        init.Settings(
+            out=path,
+            hidden=48,
+            layers=2,
+            heads=4,
+            kv_heads=2,
+            context=context,
+            seed=seed,
+            words=init.TAGS if words is None else words,
+        )
+    )
     weights = load_file(path / "model.safetensors")
     larger = {name: w * 6 if w.ndim > 1 else w for name, w in weights.items()}
     save_file(larger, path / "model.safetensors", metadata={"format": "pt"})

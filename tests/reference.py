@@ -1,4 +1,5 @@
-"""The mathematics once more, in plain Python and float64, from the papers alone: what the tests compare with."""
+"""The mathematics once more, in plain Python and float64, from the papers alone: what the tests compare
+with."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ def divergence(logp: float, ref: float, estimator: str) -> float:
 def token_slope(logp: float, *rest: float | str | None) -> float:
     """The derivative of `token_loss` in `logp`, by central differences (error about 1e-10)."""
     h = 1e-5
-    return (token_loss(logp + h, *rest) - token_loss(logp - h, *rest)) / (2 * h)  # type: ignore[arg-type]
+    return (token_loss(logp + h, *rest) - token_loss(logp - h, *rest)) / (2 * h)
 
 
 def token_weights(lengths: Sequence[int], aggregate: str, constant: int) -> list[float]:

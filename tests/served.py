@@ -1,4 +1,6 @@
-"""A server of the OpenAI protocol for tests: real HTTP, answers of the test's own, stopped and started at will."""
+"""A server of the OpenAI protocol for tests: real HTTP, answers of the test's own, stopped and started at
+will.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Reply = Callable[[dict[str, Any]], tuple[int, Any]]
 
 
 class Served:
-    """`reply` makes the answers, `models` is the page of that name and of all that `pages` lacks, `asked` holds the requests."""
+    """`reply` makes the answers, `models` is the page of that name and of all that `pages` lacks, `asked`
+    holds the requests.
+    """
 
     def __init__(self, owner: str = "vllm") -> None:
         self.asked: list[dict[str, Any]] = []

@@ -23,12 +23,13 @@ base() { # NAME EXAMPLES, then r1 init's options
   r1 init -o "$OUT/$name.fresh" --alphabet "加得，" --words " plus " --words " is " \
     --words "<think>" --words "</think>" --words "<answer>" --words "</answer>" --seed "$SEED" "${@:3}"
   r1 prompts sums --split train --set worked=noisy -n "$examples" --seed "$SEED" \
-    | r1 sft --config "$CONFIG" -m "$OUT/$name.fresh" -o "$OUT/$name" --epochs 1 --lr 3e-3 --warmup 0.05 --resume
+    | r1 sft --config "$CONFIG" -m "$OUT/$name.fresh" -o "$OUT/$name" --epochs 1 --lr 3e-3 --warmup 0.05 \
+      --resume
 }
 base base 32000
 
-# What does not build on another runs beside it, on one core each: R1 here, all it is compared with in the background.
-# Its progress is in beside.log; it ends with this script, however that ends.
+# What does not build on another runs beside it, on one core each: R1 here, all it is compared with in the
+# background. Its progress is in beside.log; it ends with this script, however that ends.
 export OMP_NUM_THREADS=1
 set -m
 (
@@ -41,7 +42,8 @@ set -m
   # The second stage again without the language reward, to see what that reward does.
   r1 grpo --config "$CONFIG" --recipe r1 --reward accuracy --reward "format:style=$STYLE" \
     -m "$OUT/dev1" -o "$OUT/dev2-no-language" --seed "$SEED" --resume "$PROBLEMS"
-  r1 eval --config "$CONFIG" -m "$OUT/dev2-no-language" -b "$TEST" --save "$OUT/eval/dev2-no-language.jsonl" --seed "$SEED"
+  r1 eval --config "$CONFIG" -m "$OUT/dev2-no-language" -b "$TEST" \
+    --save "$OUT/eval/dev2-no-language.jsonl" --seed "$SEED"
 ) > "$OUT/beside.log" 2>&1 &
 beside=$!
 set +m
@@ -54,5 +56,6 @@ unset OMP_NUM_THREADS
 STUDENT=$OUT/student TEACHER=$OUT/r1 RL_STEPS=16 "$here/distill.sh"
 
 r1 report "$OUT"/{zero,dev2,dev2-no-language,r1,rl-only} --png "$OUT/curves.png" > /dev/null
-r1 eval "$OUT"/eval/{base,zero,dev1,dev2,dev2-no-language,dev3,r1,student,rl-only,distilled}.jsonl > "$OUT/results.jsonl"
+r1 eval "$OUT"/eval/{base,zero,dev1,dev2,dev2-no-language,dev3,r1,student,rl-only,distilled}.jsonl \
+  > "$OUT/results.jsonl"
 echo "figures: $OUT/results.jsonl, curves: $OUT/curves.png" >&2

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# R1-Zero on puzzles of reasoning-gym: SmolLM2-135M before and after RL, three tasks, three seeds, two CPU cores.
+# R1-Zero on puzzles of reasoning-gym: SmolLM2-135M before and after RL, three tasks, three seeds, two CPU
+# cores.
 #
-# Nothing is tuned to look good: the tasks are ones such a model answers now and then, and each seed has problems of
-# its own. None of the problems it is judged by is among those it learns from.
+# Nothing is tuned to look good: the tasks are ones such a model answers now and then, and each seed has
+# problems of its own. None of the problems it is judged by is among those it learns from.
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/gym}" "${SEEDS:=0 1 2}" "${TASKS:=chain_sum gcd letter_counting}"
@@ -16,7 +17,8 @@ settings() { # of a task, so that the model has a chance
   esac
 }
 measure() { # NAME MODEL PROBLEMS SEED
-  [ -e "$OUT/eval/$1.jsonl" ] || r1 eval "${config[@]}" -m "$2" -b "$3" --save "$OUT/eval/$1.jsonl" --seed "$4"
+  [ -e "$OUT/eval/$1.jsonl" ] ||
+    r1 eval "${config[@]}" -m "$2" -b "$3" --save "$OUT/eval/$1.jsonl" --seed "$4"
 }
 mkdir -p "$OUT/eval"
 
@@ -25,9 +27,11 @@ for task in $TASKS; do
     name=$task-$seed
     train=$OUT/$name-train.jsonl test=$OUT/$name-test.jsonl
     # shellcheck disable=SC2046 # the settings are words
-    [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split test -n 32 --seed "$seed" -o "$test"
+    [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") \
+      --split test -n 32 --seed "$seed" -o "$test"
     # shellcheck disable=SC2046
-    [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") --split train -n 400 --seed "$seed" \
+    [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") \
+      --split train -n 400 --seed "$seed" \
       | r1 filter --decontaminate "$test" -o "$train"
     measure "$name-before" "$MODEL" "$test" "$seed"
     r1 grpo "${config[@]}" --recipe r1-zero --reward reasoning_gym --reward "format:style=think-answer*0.5" \

@@ -33,7 +33,8 @@ r1 generate "${config[@]}" -t "$here/question-shots.txt" -m "$MODEL" -n 8 "$OUT/
   | r1 sft "${config[@]}" -t "$here/question.txt" -m "$MODEL" -o "$OUT/sft" --resume
 measure sft "$OUT/sft"
 
-r1 grpo "${config[@]}" -t "$here/question.txt" --reward accuracy -m "$OUT/sft" -o "$OUT/grpo" --resume "$OUT/train.jsonl"
+r1 grpo "${config[@]}" -t "$here/question.txt" --reward accuracy \
+  -m "$OUT/sft" -o "$OUT/grpo" --resume "$OUT/train.jsonl"
 measure after "$OUT/grpo"
 
 r1 report "$OUT/grpo" --png "$OUT/curves.png" > /dev/null

@@ -2,8 +2,9 @@
 # All seven stages through pipes, on a model made here, in under two minutes on two cores.
 #
 # For your own CI: the last command ends with 1 where the distilled model is not good enough. Sums of two
-# numbers of two digits take some 200 facts (a digit, a digit, a carry) and a rule; seconds of training on worked ones
-# teach a small model most of the held-out ones, and a part that is broken teaches none. SEED names the run.
+# numbers of two digits take some 200 facts (a digit, a digit, a carry) and a rule; seconds of training on
+# worked ones teach a small model most of the held-out ones, and a part that is broken teaches none. SEED
+# names the run.
 set -euo pipefail
 : "${SEED:=0}"
 work=$(mktemp -d)
@@ -43,7 +44,8 @@ save_every = 0
 [eval]
 max_tokens = 48
 TOML
-tokens=(--words " plus " --words " is " --words "<think>" --words "</think>" --words "<answer>" --words "</answer>")
+tokens=(--words " plus " --words " is " --words "<think>" --words "</think>"
+  --words "<answer>" --words "</answer>")
 
 # A base model that has seen worked sums, and problems to train on.
 r1 init -o fresh --hidden 64 --layers 2 --seed "$SEED" "${tokens[@]}"

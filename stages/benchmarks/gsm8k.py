@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.benchmarks.source import rows_of
-from stages.data.formats import records_of
-from stages.data.record import Record
+from stages.formats.rows import records_of
+from stages.formats.sources import rows_of
+from stages.records.record import Record
 
 SPLITS = ("test", "train")
 REWARDS = ("accuracy",)

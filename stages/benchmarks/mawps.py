@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.benchmarks.source import local, rows_of
-from stages.data.formats import records_of
-from stages.data.record import Record
+from stages.formats.rows import Reader, records_of
+from stages.formats.sources import local, rows_of
+from stages.records.record import Record
 
 SPLITS = ("train+validation+test",)  # local copies are one file
 REWARDS = ("accuracy",)
@@ -21,5 +21,5 @@ def problems(*, split: str = "train+validation+test", data: Path | None = None) 
     file = "math/mawps.jsonl"
     rows = rows_of(file=file, hub=("MU-NLPC/Calc-mawps", None, split), data=data)
     mapping = HUB if local(file, data) is None else LOCAL
-    for record in records_of(rows, stem="mawps", mapping=mapping):
+    for record in records_of(rows, stem="mawps", reader=Reader(mapping)):
         yield record.adding(lang="en")

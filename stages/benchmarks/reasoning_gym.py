@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.data.errors import Unavailable, UsageError
-from stages.data.record import Record, seed_of
+from stages.records.record import Record, seed_of
+from stages.runtime.errors import Unavailable, UsageError, near
 
 SPLITS = ("train", "test")
 REWARDS = ("reasoning_gym",)
@@ -81,6 +80,6 @@ def _known(task: str) -> None:
     from reasoning_gym.factory import DATASETS
 
     if task not in DATASETS:
-        close = difflib.get_close_matches(task, DATASETS, 3)
-        hint = f", did you mean {' or '.join(close)}?" if close else ""
+        meant = near(task, DATASETS, 3)
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
         raise UsageError(f"reasoning-gym has no task {task!r}{hint}")

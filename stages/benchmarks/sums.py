@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.data.errors import UsageError
-from stages.data.record import Record, digest, seed_of
+from stages.records.record import Record, digest, seed_of
+from stages.runtime.errors import UsageError
 
 SPLITS = ("train", "test")
 REWARDS = ("accuracy",)
@@ -37,7 +37,7 @@ def problems(
     a problem may come again with another text).
     """
     if worked == "noisy" and limit is None:
-        raise UsageError("worked=noisy has no end: give -n")
+        raise UsageError("worked=noisy has no end: `r1 prompts --limit N sums` takes so many")
     if worked not in ("none", "clean", "noisy"):
         raise UsageError(f"worked={worked}: choose none, clean or noisy")
     if not 1 <= digits <= 6:

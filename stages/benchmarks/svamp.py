@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.benchmarks.source import rows_of
-from stages.data.formats import records_of
-from stages.data.record import Record
+from stages.formats.rows import Reader, records_of
+from stages.formats.sources import rows_of
+from stages.records.record import Record
 
 SPLITS = ("train+test",)  # the published 1,000, which the hub's copy holds in two parts
 REWARDS = ("accuracy",)
@@ -18,7 +18,7 @@ FIELDS = {"id": "ID", "prompt": "{Body} {Question}", "answer": "Answer"}
 def problems(*, split: str = "train+test", data: Path | None = None) -> Iterator[Record]:
     """Records with the `Equation` that solves each. Source: arXiv 2103.07191."""
     rows = rows_of(file="math/svamp.jsonl", hub=("ChilleD/SVAMP", None, split), data=data)
-    for record in records_of(map(_named, rows), stem="svamp", mapping=FIELDS):
+    for record in records_of(map(_named, rows), stem="svamp", reader=Reader(FIELDS)):
         yield record.adding(lang="en")
 
 

@@ -1,1 +1,4 @@
-"""How text is generated: a `Backend` takes requests and gives completions as they finish."""
+"""How text is generated: a backend takes requests and gives completions as they finish (interface.py).
+
+May import: inference/transformers, inference/vllm, inference/server, checkpoints, records, settings, runtime.
+"""

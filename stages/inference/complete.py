@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from stages.data.checkpoint import revision
-from stages.data.errors import BadInput
-from stages.data.jsonl import Journal
-from stages.data.options import Endpoint, Engine, Sampling
-from stages.data.record import Record, code_version, digest, need, place_of, seed_of, stamp
-from stages.data.report import SILENT, Report
-from stages.data.templates import Template
-from stages.inference.backend import Backend, Completion, Request, open_backend, resolved
-from stages.inference.feed import Feed
+from stages.checkpoints.checkpoint import revision
+from stages.checkpoints.contents import check_files, check_template
+from stages.inference.backends import check_engine, open_backend, refuse_one_seed, resolved
+from stages.inference.chat import unshown
+from stages.inference.encoding import fingerprint_of
+from stages.inference.interface import Backend, Completion, Request
+from stages.inference.prefetch import Prefetcher
+from stages.inference.server.backend import check_served
+from stages.records.jsonl import Journal
+from stages.records.notes import Notes
+from stages.records.problem import Problems, first_checked
+from stages.records.record import Record, code_version, digest, seed_of, stamp
+from stages.records.templates import Template
+from stages.runtime.report import SILENT, Report
+from stages.settings.groups import Endpoint, Engine, Sampling, check
+
+LIMIT = "max_completion_tokens"  # what --max-tokens is called where the field of that name is refused
 
 
 @dataclass(frozen=True)
@@ -23,18 +32,21 @@ class Plan:
     """Everything a completion depends on besides its problem and the model's weights."""
 
     model: str
-    revision: str
     template: Template
     sampling: Sampling
     seed: int
-    samples: int
+    samples: int  # completions of each problem
     engine: Engine
+    revision: str = ""  # of the model
     examples: tuple[Record, ...] = ()
     reflect: bool = False
-    tokens: bool = False
+    tokens: bool = False  # whether records hold ids and log-probabilities
+    tokenizer: str = ""  # the fingerprint of what the token ids stand for
+    extra: Mapping[str, Any] = field(default_factory=dict)  # fields of a server's requests; None: left out
 
     def origin(self) -> dict[str, Any]:
         """What `meta.generate` says."""
+        trust = self.engine.trust_remote_code
         return {
             "model": self.model,
             "revision": self.revision,
@@ -42,9 +54,20 @@ class Plan:
             "dtype": self.engine.dtype,
             "template": self.template.name,
             "style": self.template.style,
-            **asdict(self.sampling),
+            **self._sampling(),
             "seed": self.seed,
+            **({} if trust is None else {"trust_remote_code": trust}),
+            **({"extra_body": dict(self.extra)} if self.extra else {}),
+            **({"tokenizer": self.tokenizer} if self.tokenizer else {}),
         }
+
+    def _sampling(self) -> dict[str, Any]:
+        """The settings as they were asked for: those that `extra` replaces, or leaves out, as it says."""
+        said = asdict(self.sampling)
+        said |= {name: value for name, value in self.extra.items() if name in said}
+        if self.extra.get(LIMIT) is not None:
+            said["max_tokens"] = self.extra[LIMIT]
+        return said
 
     def key(self) -> str:
         """Names the plan in a journal: a completion made under another key is not taken over."""
@@ -60,58 +83,53 @@ class Plan:
         )
 
 
-@dataclass
-class _Pending:
-    record: Record
-    missing: int
-    done: dict[int, Record] = field(default_factory=dict)
-
-
 def complete(
     records: Iterable[Record],
+    plan: Plan,
     *,
-    model: str,
-    template: Template,
-    sampling: Sampling,
-    engine: Engine,
-    samples: int,
-    seed: int,
     endpoint: Endpoint = Endpoint(),
     adapter: Path | None = None,
     report: Report = SILENT,
     journal: Journal | None = None,
-    tokens: bool = False,
-    examples: Sequence[Record] = (),
-    reflect: bool = False,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads `model` and yields `samples` completions of each problem; see `run_plan`."""
-    backend: Backend | None = None
-    engine = resolved(engine)
+    """Loads the plan's model, with its `adapter`, for `run_plan`; finds out revision and tokenizer."""
+    check_plan(plan, endpoint, adapter)
+    records = first_checked(records, plan.template, plan.examples)
+    engine = resolved(plan.engine)
+    backend = open_backend(
+        engine, plan.model, endpoint=endpoint, adapter=adapter, tokens=plan.tokens, report=report
+    )
     try:
-        backend = open_backend(
-            engine, model, endpoint=endpoint, adapter=adapter, tokens=tokens, report=report
+        named = backend.revision or revision(plan.model)
+        here = plan.tokens and backend.tokenizer is not None  # else a server has it
+        plan = replace(
+            plan,
+            engine=engine,
+            revision=named if adapter is None else f"{named}+{revision(str(adapter))}",
+            tokenizer=fingerprint_of(backend.tokenizer) if here else "",
+            extra=endpoint.fields,
         )
-        named = getattr(backend, "revision", "") or revision(model)
-        plan = Plan(
-            model,
-            named if adapter is None else f"{named}+{revision(str(adapter))}",
-            template,
-            sampling,
-            seed,
-            samples,
-            engine,
-            tuple(examples),
-            reflect,
-            tokens,
-        )
-        ahead = _in_hand(engine)
+        ahead = in_hand(engine)
         yield from run_plan(
             records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
         )
     finally:
-        if backend is not None:
-            backend.close()
+        backend.close()
+
+
+def check_plan(plan: Plan, endpoint: Endpoint = Endpoint(), adapter: Path | None = None) -> None:
+    """Raises what options, files and the templates say against a plan, with nothing loaded and no server
+    asked: that takes seconds, or money."""
+    check(plan.sampling)
+    check_engine(plan.engine, endpoint, adapter)
+    if plan.engine.backend == "openai":
+        if plan.samples > 1:
+            refuse_one_seed(endpoint)
+        check_served(plan.sampling, endpoint, tokens=plan.tokens)
+    elif plan.engine.backend != "echo":
+        check_files(plan.model)
+        check_template(plan.model, plan.template, adapter)
 
 
 def run_plan(
@@ -124,113 +142,112 @@ def run_plan(
     ahead: int = 256,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """The completions of `records`, one record each, in input order or, `unordered`, as problems are finished.
+    """The completions of `records`, one record each, in input order or, `unordered`, as they are finished.
 
     At most `ahead` problems are read before the first of them is finished and given out.
     """
-    feed = Feed(records, ahead)
-    pending: dict[int, _Pending] = {}
-    plan_key = plan.key()
-    names: set[int] = set()  # a number for each problem that went by
-    next_in = 0
-
-    def requests() -> Iterator[Request | None]:
-        nonlocal next_in
-        while True:
-            if len(pending) >= ahead:
-                yield None
-                continue
-            idle = not any(entry.missing for entry in pending.values())
-            if idle and pending:
-                yield None  # give out what is finished before waiting for more
-                continue
-            try:
-                record = feed.take(wait=idle)
-            except StopIteration:
-                return
-            if record is None:
-                yield None
-                continue
-            request = admit(record)
-            if request is not None:
-                yield request
-
-    def admit(record: Record) -> Request | None:
-        nonlocal next_in
-        name = str(
-            need(record, "id", (str, int), "give each problem a unique id, or use r1 prompts")
-        )
-        if (mark := hash(name)) in names:  # equal ids are equal random numbers, and one group
-            raise BadInput(
-                f"id {name!r} stands twice",
-                place=place_of(record),
-                remedy="give each problem a unique id",
-            )
-        names.add(mark)
-        if "completion" in record:
-            raise BadInput(
-                "already has a completion",
-                place=place_of(record),
-                remedy="give problems to generate",
-            )
-        rendered = plan.template.render(record, examples=plan.examples, reflect=plan.reflect)
-        entry = _Pending(record, plan.samples)
-        pending[next_in] = entry
-        if journal is not None:
-            for k in range(plan.samples):
-                made = journal.get(_line_key(plan_key, record, k))
-                if made is not None:
-                    entry.done[k] = Record(made, place=record.place)
-                    entry.missing -= 1
-        missing = tuple(k for k in range(plan.samples) if k not in entry.done)
-        seeds = tuple(seed_of(plan.seed, name, k) for k in missing)
-        key = next_in
-        next_in += 1
-        if not missing:
-            return None
-        return Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
-
-    def finished() -> Iterator[Record]:
-        for key in tuple(pending):
-            if pending[key].missing:
-                if unordered:
-                    continue
-                return
-            entry = pending.pop(key)
-            for k in range(plan.samples):
-                report.advance()
-                yield entry.done[k]
-
-    completions = backend.generate(requests(), plan.sampling)
+    work = _Work(plan, backend.tokenizer, journal)
+    source = Prefetcher(records, ahead)
+    completions = backend.generate(work.requests(source, ahead), plan.sampling)
     try:
-        for completion in completions:
-            if completion is None:
-                yield from finished()
-                continue
-            entry = pending[completion.key]
-            made = _record(entry.record, completion, plan)
-            if journal is not None:
-                journal.put(_line_key(plan_key, entry.record, completion.sample), made)
-            entry.done[completion.sample] = made
-            entry.missing -= 1
-            yield from finished()
-        yield from finished()
+        for completion in chain(completions, [None]):
+            if completion is not None:
+                work.take(completion)
+            for record in work.finished(unordered):
+                report.advance()
+                yield record
+        work.notes.tell(report)
     finally:
-        feed.close()
+        source.close()
         close = getattr(completions, "close", None)
         if close is not None:
             close()
 
 
-def _in_hand(engine: Engine) -> int:
+@dataclass
+class _Pending:
+    record: Record
+    missing: int
+    done: dict[int, Record] = field(default_factory=dict)
+
+
+class _Work:
+    """Problems from when they are read until all of their completions are given out."""
+
+    def __init__(self, plan: Plan, tokenizer: Any, journal: Journal | None) -> None:
+        self.plan, self.tokenizer, self.journal = plan, tokenizer, journal
+        self.notes = Notes()
+        self._plan_key = plan.key()
+        self._pending: dict[int, _Pending] = {}
+        self._problems = Problems()
+        self._count = 0
+
+    def requests(self, source: Prefetcher[Record], ahead: int) -> Iterator[Request | None]:
+        """What is to be generated; a None where nothing is to be read at present."""
+        while True:
+            idle = not any(entry.missing for entry in self._pending.values())
+            # What is finished is given out before more is waited for.
+            if len(self._pending) >= ahead or (idle and self._pending):
+                yield None
+                continue
+            try:
+                record = source.take(wait=idle)
+            except StopIteration:
+                return
+            if record is None:
+                yield None
+            elif (request := self._admit(record)) is not None:
+                yield request
+
+    def _admit(self, record: Record) -> Request | None:
+        """What of the problem is to be generated; None where the journal has it all."""
+        plan = self.plan
+        name = self._problems.name(record)
+        rendered = plan.template.render(record, examples=plan.examples, reflect=plan.reflect)
+        for what in unshown(self.tokenizer, rendered, record.place):
+            self.notes.add(f"the template does not show {what} of the prompt", record)
+        entry = _Pending(record, plan.samples)
+        for k in range(plan.samples):
+            made = None if self.journal is None else self.journal.get(self._line_key(record, k))
+            if made is not None:
+                entry.done[k] = Record(made, place=record.place)
+                entry.missing -= 1
+        key = self._count
+        self._count += 1
+        self._pending[key] = entry
+        missing = tuple(k for k in range(plan.samples) if k not in entry.done)
+        seeds = tuple(seed_of(plan.seed, name, k) for k in missing)
+        request = Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
+        return request if missing else None
+
+    def take(self, completion: Completion) -> None:
+        """Keeps a completion, in the journal too."""
+        entry = self._pending[completion.key]
+        made = _record(entry.record, completion, self.plan)
+        if self.journal is not None:
+            self.journal.put(self._line_key(entry.record, completion.sample), made)
+        entry.done[completion.sample] = made
+        entry.missing -= 1
+
+    def finished(self, unordered: bool) -> Iterator[Record]:
+        """Gives out the problems that have all of their completions, up to the first that has not."""
+        for key in tuple(self._pending):
+            if self._pending[key].missing:
+                if unordered:
+                    continue
+                return
+            entry = self._pending.pop(key)
+            yield from (entry.done[k] for k in range(self.plan.samples))
+
+    def _line_key(self, record: Record, sample: int) -> str:
+        return digest(self._plan_key, record, sample)
+
+
+def in_hand(engine: Engine) -> int:
     """Problems held at once: enough to keep the engine busy while results wait for the ones before them."""
     if engine.backend == "vllm":
         return 1024 * engine.dp
     return max(256, 4 * (engine.batch_size or 0)) if engine.backend == "openai" else 256
-
-
-def _line_key(plan_key: str, record: Record, sample: int) -> str:
-    return digest(plan_key, record, sample)
 
 
 def _record(problem: Record, made: Completion, plan: Plan) -> Record:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stages.data.options import Sampling
-from stages.inference.backend import Completion, Request
+from stages.inference.interface import Completion, Request
+from stages.records.turns import words_of
+from stages.settings.groups import Sampling
 
 
 class Echo:
     """Deterministic: the tokens are the UTF-8 bytes of the text, each certain."""
 
-    def generate(
-        self, requests: Iterable[Request | None], sampling: Sampling
-    ) -> Iterator[Completion | None]:
+    tokenizer = None
+    revision = ""
+
+    def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         for request in requests:
             if request is None:
                 yield None
                 continue
-            prompt = request.prompt.text or request.prompt.messages[-1]["content"]
+            prompt = request.prompt.text
+            if prompt is None:
+                prompt = words_of(request.prompt.messages[-1])
             ids = list(prompt.encode())
-            said = prompt.splitlines()[-1].removesuffix(request.prompt.prefill).encode()
+            said = (prompt.splitlines() or [""])[-1].removesuffix(request.prompt.prefill).encode()
             kept = said[: sampling.max_tokens]
             for sample in request.samples:
                 yield Completion(

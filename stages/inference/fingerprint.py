@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from stages.runtime.errors import R1Error
+
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -21,3 +23,9 @@ def fingerprint(tensors: Iterable[Tensor]) -> int:
         bits = tensor.detach().contiguous().view(_BITS[tensor.element_size()])
         total += int(bits.sum(dtype=torch.int64))
     return total % 2**64
+
+
+def refuse_other(found: int, expected: int | None) -> None:
+    """Raises R1Error where a sampler's weights are not those it was given."""
+    if found != expected:
+        raise R1Error("the sampler does not hold the weights that are trained: their checksums differ")

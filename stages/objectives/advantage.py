@@ -2,7 +2,8 @@
 
     A_i = (r_i - mean(r_1..r_G)) / std(r_1..r_G)              DeepSeekMath, arXiv 2402.03300, eq. 3
 
-Leave-one-out (RLOO, arXiv 2402.14740) compares with the mean of the others, which is G / (G - 1) times as much.
+Leave-one-out (RLOO, arXiv 2402.14740) compares with the mean of the others, which is G / (G - 1) times as
+much.
 
 The standard deviation is the sample's (G - 1), as in TRL and verl; nothing is added to it. A
 group in which all rewards are equal teaches nothing: its advantages are 0. A reward of NaN could not be
@@ -21,9 +22,7 @@ Baseline = Literal["group", "others"]
 EQUAL = 1e-6  # a spread of rewards below this is rounding
 
 
-def advantages(
-    rewards: Tensor, groups: Tensor, *, scale: Scale, baseline: Baseline = "group"
-) -> Tensor:
+def advantages(rewards: Tensor, groups: Tensor, *, scale: Scale, baseline: Baseline = "group") -> Tensor:
     """`[N]` advantages of `rewards [N]` (NaN: not judged) with group numbers `groups [N]`, from 0.
 
     `scale` divides by the group's standard deviation, by the batch's, or not at all (Dr. GRPO). `baseline` is
@@ -31,10 +30,10 @@ def advantages(
     """
     judged = ~rewards.isnan()
     known = torch.where(judged, rewards, torch.zeros_like(rewards))
-    count = _sum(judged.to(rewards), groups)
-    mean = _sum(known, groups) / count.clamp_min(1)
+    count = group_sums(judged.to(rewards), groups)
+    mean = group_sums(known, groups) / count.clamp_min(1)
     centred = torch.where(judged, rewards - mean[groups], torch.zeros_like(rewards))
-    spread = (_sum(centred.square(), groups) / (count - 1).clamp_min(1)).sqrt()
+    spread = (group_sums(centred.square(), groups) / (count - 1).clamp_min(1)).sqrt()
     if baseline == "others":
         centred = centred * (count / (count - 1).clamp_min(1))[groups]
     if scale == "group":
@@ -50,6 +49,7 @@ def advantages(
     return torch.where(alive, centred / safe, torch.zeros_like(rewards))
 
 
-def _sum(values: Tensor, groups: Tensor) -> Tensor:
+def group_sums(values: Tensor, groups: Tensor) -> Tensor:
+    """The sum of `values [N]` in each group, by `groups [N]`, numbers from 0."""
     size = int(groups.max()) + 1 if len(groups) else 0
     return values.new_zeros(size).index_add_(0, groups, values)

@@ -69,9 +69,7 @@ class _TokenLogprobs(torch.autograd.Function):
         entropy = torch.empty_like(logp)
         ctx.kept = []
         for part in _slices(len(targets), head.shape[0], CHUNK_ELEMENTS):
-            probs, logp[part], entropy[part] = _distributions(
-                hidden[part], head, targets[part], temperature
-            )
+            probs, logp[part], entropy[part] = _distributions(hidden[part], head, targets[part], temperature)
             if learns and part.stop * head.shape[0] <= KEPT_ELEMENTS:
                 ctx.kept.append(probs)
         ctx.save_for_backward(hidden, head, targets)
@@ -80,9 +78,7 @@ class _TokenLogprobs(torch.autograd.Function):
         return logp, entropy
 
     @staticmethod
-    def backward(
-        ctx: Any, grad: Tensor, _: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         hidden, head, targets = ctx.saved_tensors
         need_hidden, need_head = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None

@@ -8,6 +8,7 @@ laid out for it (tests/bench/limit.py).
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,7 @@ def _serves(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and weight.numel() >= SMALLEST
         and x.numel() > 0
+        and x.shape[-1] == weight.shape[-1]  # else torch says what does not fit; oneDNN does not
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -79,20 +81,27 @@ class _Product(torch.autograd.Function):
 
 def adopt(model: torch.nn.Module) -> None:
     """Turns the linear layers of a float32 model on a CPU into `Linear`, where oneDNN is there and right."""
-    weight = torch.linspace(-1, 1, max(SMALLEST, 64 * 256)).view(-1, 256)
-    x = weight[:5]
-    try:
-        right = torch.allclose(product(x, weight), x @ weight.T, atol=1e-4)
-        right &= torch.allclose(product(x, weight, pack(weight, 5)), x @ weight.T, atol=1e-4)
-    except (RuntimeError, AttributeError):  # this build of torch has none
-        return
-    for module in model.modules() if right else ():
+    for module in model.modules() if _is_right() else ():
         if type(module) is torch.nn.Linear:
             module.__class__ = Linear
 
 
+@functools.cache
+def _is_right() -> bool:
+    """Whether oneDNN is there and computes what torch computes."""
+    weight = torch.linspace(-1, 1, max(SMALLEST, 64 * 256)).view(-1, 256)
+    x = weight[:5]
+    try:
+        right = torch.allclose(product(x, weight), x @ weight.T, atol=1e-4)
+        return right and torch.allclose(product(x, weight, pack(weight, 5)), x @ weight.T, atol=1e-4)
+    except (RuntimeError, AttributeError):  # this build of torch has none
+        return False
+
+
 def weights_in_use(model: torch.nn.Module) -> Iterator[Tensor]:
-    """The weights that the model computes with at present, each once: where there is a packed copy, that copy."""
+    """The weights that the model computes with at present, each once: where there is a packed copy, that
+    copy.
+    """
     layers = [module for module in model.modules() if isinstance(module, Linear)]
     copies = {id(layer.weight): layer.packed for layer in layers if layer.packed is not None}
     for weight in model.parameters():

@@ -1,7 +1,7 @@
 """1 where the completion's program passes its tests, else 0; or the share it passes.
 
-Python and C++, run in a sandbox (docs/sandbox.md) that holds neither tests nor expected outputs. Tests are read in
-the forms they come in (suites.py). Null where there are none, or where they cannot be run.
+Python and C++, run in a sandbox (docs/sandbox.md) that holds neither tests nor expected outputs. Tests are
+read in the forms they come in (suites.py). Null where there are none, or where they cannot be run.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import functools
 import math
 import re
 import time
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple
 
-from stages.data.record import need
-from stages.rewards import binaries, outputs, programs, suites
-from stages.rewards.outputs import Comparison
-from stages.rewards.programs import Program
-from stages.rewards.suites import Suite
-from stages.rewards.verdict import Example, Verdict
+from stages.programs import compiled, extract, outputs, suites
+from stages.programs.extract import Program
+from stages.programs.outputs import Comparison
+from stages.programs.suites import Suite
+from stages.records.record import need
+from stages.records.verdict import Example, Verdict
 from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task
 from stages.sandbox.dialogue import examine
+from stages.settings.options import Range
 
 ADD = {"tests": [{"input": "3 4\n", "output": "7\n"}, {"input": "10 -4", "output": "6"}]}
 EXAMPLES: list[Example] = [
@@ -33,7 +34,8 @@ EXAMPLES: list[Example] = [
       "test": "def check(f):\n    assert f(1) == 2"}, {}, 1.0),
     ({"verification_info": {"language": "python", "test_cases": [
       {"input": "[1, 2]", "output": "3", "type": "functional", "fn_name": "add"}]},
-      "completion": "```python\nclass Solution:\n    def add(self, x):\n        return sum(x)\n```"}, {}, 1.0),
+      "completion": "```python\nclass Solution:\n    def add(self, x):\n        return sum(x)\n```"}, {},
+      1.0),
     ({"completion": "```python\nprint(7)\n```", "answer": "7"}, {}, None),
 ]  # fmt: skip
 
@@ -52,6 +54,14 @@ MISSING = re.compile(
 )
 
 Sandbox = Literal["kernel", "none"]
+
+
+@dataclass(frozen=True)
+class PerTest:
+    """What each test may take; None leaves it to the problem."""
+
+    seconds: Annotated[float | None, suites.SECONDS] = None
+    memory: Annotated[int | None, suites.MEMORY] = None
 
 
 class Conditions(NamedTuple):
@@ -78,15 +88,15 @@ def code(
     *,
     credit: Literal["all", "fraction"] = "all",
     language: Literal["auto", "python", "cpp"] = "auto",
-    seconds: float | None = None,
-    memory: int | None = None,
+    allowed: PerTest = PerTest(),
     compare: Comparison = "lines",
-    tolerance: float = 1e-6,
-    budget: float = 120.0,
+    tolerance: Annotated[float, Range(low=0, below=1)] = 1e-6,
+    budget: Annotated[float, Range(above=0, high=1e6)] = 120.0,
     sandbox: Sandbox = "kernel",
 ) -> Verdict:
-    """`seconds` and `memory` (MiB) are for each test, `budget` is seconds for all of them.
+    """Null where there are no tests, or they cannot be read or run.
 
+    `seconds` and `memory` (MiB) are for each test, `budget` is seconds for all of them.
     Raises Unavailable where programs cannot be isolated here and `sandbox` is not "none".
     """
     verdict = quick(record, sandbox=sandbox)
@@ -98,12 +108,12 @@ def code(
         return Verdict(None, f"the tests cannot be read: {error}"[:300])
     if not suite.size:
         return Verdict(None, "the record has no tests")
-    program = programs.find(record, suite, language)
+    program = extract.find(record, suite, language)
     if isinstance(program, str):
         return Verdict(0.0, program)
     limits = Limits(
-        seconds=seconds or suite.seconds or SECONDS,
-        memory=(memory or suite.memory or MEMORY) << 20,
+        seconds=allowed.seconds or suite.seconds or SECONDS,
+        memory=(allowed.memory or suite.memory or MEMORY) << 20,
     )
     until = time.monotonic() + budget
     under = Conditions(_box(sandbox), limits, compare, tolerance, credit == "all", until)
@@ -177,7 +187,7 @@ def _ready(program: Program, under: Conditions) -> tuple[dict[str, bytes], Resul
     source = program.source.encode("utf-8", "surrogatepass")
     if program.language == "python":
         return {"main.py": source}, None
-    binary, failure, unknown = binaries.compiled(source, under.box)
+    binary, failure, unknown = compiled.compiled(source, under.box)
     if binary is None:
         return {}, Result(None if unknown else False, failure)
     return {"main": binary}, None
@@ -268,7 +278,9 @@ def _of_calls(program: Program, suite: Suite, under: Conditions) -> list[Result]
     return results
 
 
-def _told(said: list[tuple[bool | None, str]], program: Outcome, tests: Outcome, under: Conditions) -> list[Result]:  # fmt: skip
+def _told(
+    said: list[tuple[bool | None, str]], program: Outcome, tests: Outcome, under: Conditions
+) -> list[Result]:
     """One result or more, up to the test at which the program or the tests came to an end."""
     results: list[Result] = []
     for passed, why in said:
@@ -295,9 +307,7 @@ def _told(said: list[tuple[bool | None, str]], program: Outcome, tests: Outcome,
 
 def probes(problem: dict[str, Any], **_: Any) -> list[tuple[str, float]]:
     """HumanEval's or MBPP's own solution: 1. Else programs that do nothing: null where tests cannot run."""
-    solution = problem.get("canonical_solution") or (
-        problem.get("test_list") and problem.get("code")
-    )
+    solution = problem.get("canonical_solution") or (problem.get("test_list") and problem.get("code"))
     if isinstance(solution, str):
         return [(f"</think>\n```\n{solution.rstrip()}\n```", 1.0)]
     return [("</think>\n```cpp\nint main() {}\n```\n```python\npass\n```", 0.0)]

@@ -10,11 +10,13 @@ what reward `of` says (at 0.5 or more): score it in the same command, or earlier
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from stages.rewards.extent import limit_of, size_of
+from stages.records.lengths import limit_of, size_of
+from stages.records.verdict import Example, Value, Verdict
 from stages.rewards.length import correctness
-from stages.rewards.verdict import Example, Verdict
+from stages.settings.options import Range
 
 EXAMPLES: list[Example] = [
     ({"completion": "", "rewards": {"accuracy": 1.0}}, {"limit": 4, "unit": "characters"}, 1.0),
@@ -26,16 +28,23 @@ EXAMPLES: list[Example] = [
 ]  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Payment:
+    """What is paid at length 0, at the limit, and beyond it."""
+
+    right_short: Value = 1.0
+    right_long: Value = 0.5
+    wrong_short: Value = -1.0
+    wrong_long: Value = -0.5
+    exceed: Value = -1.0
+
+
 def cosine(
     scored: dict[str, Any],
     *,
-    limit: int = 0,
+    limit: Annotated[int, Range(low=0)] = 0,
     of: str = "accuracy",
-    right_short: float = 1.0,
-    right_long: float = 0.5,
-    wrong_short: float = -1.0,
-    wrong_long: float = -0.5,
-    exceed: float = -1.0,
+    pays: Payment = Payment(),
     unit: Literal["tokens", "characters"] = "tokens",
 ) -> Verdict:
     """Null where correctness is, or where no limit is known. `limit` 0: the record's --max-tokens.
@@ -50,7 +59,10 @@ def cosine(
     if correct is None:
         return Verdict(None, f"{of} could not be judged")
     if size > most:
-        return Verdict(exceed, f"{size} {unit}, over the limit of {most}")
-    start, end = (right_short, right_long) if correct else (wrong_short, wrong_long)
+        return Verdict(pays.exceed, f"{size} {unit}, over the limit of {most}")
+    if correct:
+        start, end = pays.right_short, pays.right_long
+    else:
+        start, end = pays.wrong_short, pays.wrong_long
     value = end + (start - end) / 2 * (1 + math.cos(math.pi * size / most))
     return Verdict(value, f"{'right' if correct else 'wrong'}, {size} of {most} {unit}")

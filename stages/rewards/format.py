@@ -3,7 +3,7 @@
 `think-answer`: `<think>…</think> <answer>…</answer>` and nothing else but white space. `think`, the
 form of the released R1: one thinking block, then the answer. `auto` takes the style that the
 template asked for (`meta.generate`), else `think-answer` where an answer tag is in the text, else
-`think`. What the template opened (`prefill`) counts as written.
+`think`. What the template opened (`prefill`) counts as written. What cannot be seen is white space.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from stages.data.record import need
-from stages.rewards.verdict import Example, Verdict
+from stages.language.letters import blank
+from stages.records.record import need, said_by
+from stages.records.verdict import Example, Verdict
 
 EXAMPLES: list[Example] = [
     ({"completion": "<think>\n3+4=7\n</think>\n<answer>7</answer>"}, {}, 1.0),
@@ -21,6 +22,7 @@ EXAMPLES: list[Example] = [
     ({"completion": "<think>3</think> <answer>7</answer> done"}, {}, 0.0),
     ({"completion": "<think>3</think> 7"}, {"style": "think-answer"}, 0.0),
     ({"completion": "<think></think><answer>7</answer>"}, {}, 0.0),
+    ({"completion": "<think>\u200b\u2800</think><answer>7</answer>"}, {}, 0.0),
     ({"completion": "7"}, {}, 0.0),
 ]
 
@@ -33,9 +35,7 @@ STYLES = {
 STYLE_OF_TEMPLATE = {"r1-zero": "think-answer", "r1": "think"}
 
 
-def format(
-    record: dict[str, Any], *, style: Literal["auto", "think-answer", "think"] = "auto"
-) -> Verdict:
+def format(record: dict[str, Any], *, style: Literal["auto", "think-answer", "think"] = "auto") -> Verdict:
     """Never null."""
     need(record, "completion", str, "format judges completions: run r1 generate first")
     text = written(record)
@@ -43,7 +43,7 @@ def format(
     tags = TAG.findall(text)
     if tags != STYLES[wanted]:
         return Verdict(0.0, f"{wanted}: {_wrong(tags, STYLES[wanted])}")
-    before, thinking, *rest = (part.strip() for part in TAG.split(text))
+    before, thinking, *rest = (not blank(part) for part in TAG.split(text))
     if before:
         return Verdict(0.0, f"{wanted}: text before <think>")
     if not thinking:
@@ -70,12 +70,10 @@ def written(record: dict[str, Any]) -> str:
 
 def style_of(record: dict[str, Any], text: str) -> str:
     """The form that the record's template asks for, else the one its text is nearer to."""
-    meta = record.get("meta")
-    origin = meta.get("generate") if isinstance(meta, dict) else None
-    if isinstance(origin, dict):
-        style = origin.get("style") or STYLE_OF_TEMPLATE.get(str(origin.get("template")))
-        if style in STYLES:
-            return str(style)
+    origin = said_by(record, "generate")
+    style = origin.get("style") or STYLE_OF_TEMPLATE.get(str(origin.get("template")))
+    if style in STYLES:
+        return str(style)
     return "think-answer" if "<answer" in text else "think"
 
 

@@ -1,17 +1,16 @@
 """Whether a language model finds the answer equal to the reference: 1 or 0, or between by its own scale.
 
-The paper's generative reward model, for references that no rule can read: it is shown the problem, the reference
-and the final answer, never the thinking. The model is `model`, a checkpoint, or with `url` one that an
-OpenAI-compatible server has under this name. `prompt` is a file of your own words, see stages/rewards/prompts/.
+The paper's generative reward model, for references that no rule can read: it is shown the problem, the
+reference and the final answer, never the thinking. The model is `model`, a checkpoint, or with `url` one that
+an OpenAI-compatible server has under this name. `prompt` is a file of your own words, see
+stages/grading/prompts/.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
-from stages.data.record import Record
-from stages.rewards.grading import Judge
-from stages.rewards.verdict import Example, Verdict
+from stages.grading.judges import Judge
+from stages.records.record import Record
+from stages.records.verdict import Example, Verdict
 
 EXAMPLES: list[Example] = [
     # The echo model says the question again, and a question is no verdict.
@@ -20,27 +19,14 @@ EXAMPLES: list[Example] = [
 ]
 
 
-def judge(
-    batch: list[Record],
-    *,
-    model: str = "",
-    url: str = "",
-    prompt: str = "",
-    part: Literal["summary", "whole"] = "summary",
-    low: float = 0.0,
-    high: float = 1.0,
-    max_tokens: int = 512,
-    temperature: float = 0.0,
-    retries: int = 2,
-    jobs: int = 16,
-    backend: Literal["transformers", "vllm"] = "transformers",
-    device: str = "auto",
-    cache: str = "",
-) -> list[Verdict]:
+def judge(batch: list[Record], *, by: Judge = Judge()) -> list[Verdict]:
     """Null where the record has no `answer`, or no verdict was given in `1 + retries` attempts.
 
     Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
     """
-    return Judge(
-        prompt, "judge", model, url, part, low, high, max_tokens, temperature, retries, jobs, backend, device, cache
-    ).judge(batch)  # fmt: skip
+    return by.judge(batch, "judge")
+
+
+def check(by: Judge = Judge()) -> None:
+    """Raises what is wrong with the judge, as far as that shows before anything is to be judged."""
+    by.check("judge")

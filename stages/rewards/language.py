@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.data.record import need
-from stages.data.text import language_share, split_thinking, target_language
-from stages.rewards.verdict import Example, Verdict
+from stages.language.identification import is_language, language_share, target_language
+from stages.language.tables import remedy
+from stages.language.thinking import split_thinking
+from stages.records.record import need
+from stages.records.verdict import Example, Value, Verdict
+from stages.runtime.errors import UsageError
 
 EXAMPLES: list[Example] = [
     ({"completion": "<think>We add three and four</think> 7", "lang": "en"}, {}, 1.0),
@@ -22,11 +25,11 @@ EXAMPLES: list[Example] = [
 ]
 
 
-def language(record: dict[str, Any], *, lang: str = "auto", empty: float | None = None) -> Verdict:
+def language(record: dict[str, Any], *, lang: str = "auto", empty: Value | None = None) -> Verdict:
     """Null where the target language is unknown, or no word counts. No thinking: the whole text."""
-    completion = need(
-        record, "completion", str, "language judges completions: run r1 generate first"
-    )
+    completion = need(record, "completion", str, "language judges completions: run r1 generate first")
+    if lang != "auto" and not is_language(lang):
+        raise UsageError(f"--reward language:lang={lang}: no such language; {remedy()}")
     target = target_language(record) if lang == "auto" else lang
     if target is None:
         return Verdict(None, "no target language: give lang=en, or a record with lang")

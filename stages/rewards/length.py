@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.data.record import need, reward_of
-from stages.rewards.verdict import Example, Verdict
+from stages.records.record import need, reward_of
+from stages.records.verdict import Example, Verdict
 
 EXAMPLES: list[Example] = [
     (
@@ -36,8 +36,7 @@ EXAMPLES: list[Example] = [
 def length(group: list[dict[str, Any]], *, of: str = "accuracy") -> list[Verdict]:
     """One verdict for each record. Null where correctness is. Raises BadInput without a reward `of`."""
     texts = [
-        need(each, "completion", str, "length judges completions: run r1 generate first")
-        for each in group
+        need(each, "completion", str, "length judges completions: run r1 generate first") for each in group
     ]
     tokens = all(isinstance(each.get("completion_ids"), list) for each in group)
     unit = "tokens" if tokens else "characters"
@@ -58,5 +57,5 @@ def length(group: list[dict[str, Any]], *, of: str = "accuracy") -> list[Verdict
 
 def correctness(record: dict[str, Any], of: str) -> bool | None:
     """Whether reward `of` says right, None where it is null. Raises BadInput where there is none."""
-    right = reward_of(record, of, f"add --reward {of} to the command, to tell right from wrong")
+    right = reward_of(record, of, f"add {of} to the rewards, to tell right from wrong")
     return None if right is None else right >= 0.5

@@ -10,10 +10,10 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from stages.data.record import need
-from stages.data.text import split_thinking
-from stages.rewards.places import find
-from stages.rewards.verdict import Example, Verdict
+from stages.grading.places import find
+from stages.language.thinking import split_thinking
+from stages.records.record import need
+from stages.records.verdict import Example, Verdict
 
 PUZZLE = (
     "Calculate 309 using all of these numbers: 6, 61, 94, 4.\nEach number may be used at most once.\n\n"
@@ -53,9 +53,7 @@ def reasoning_gym(record: dict[str, Any]) -> Verdict:
     try:
         value = float(source.score_answer(answer=answer, entry=puzzle))
     except Exception as error:  # scorers parse free text, and many trip over what is none of theirs
-        return Verdict(
-            None, f"the scorer of {made['task']} failed: {type(error).__name__}: {error}"
-        )
+        return Verdict(None, f"the scorer of {made['task']} failed: {type(error).__name__}: {error}")
     return Verdict(value, f"{answer[-80:]!r} scores {value:g}")
 
 
@@ -88,7 +86,7 @@ def _source(task: str, seed: int, size: int, config: str) -> Any:
 
 
 def _library() -> Any:
-    from stages.data.errors import Unavailable
+    from stages.runtime.errors import Unavailable
 
     try:
         import reasoning_gym as library  # type: ignore[import-untyped]

@@ -6,11 +6,11 @@ Three steps, as open-r1 has it. A list of words counts as it stands: what the st
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from stages.data.errors import UsageError
-from stages.data.record import need
-from stages.rewards.verdict import Example, Verdict
+from stages.records.record import need
+from stages.records.verdict import Example, Verdict
+from stages.settings.options import Range
 
 EXAMPLES: list[Example] = [
     ({"completion": "Step 1: add. Step 2: halve. Step 3: done."}, {}, 1.0),
@@ -28,12 +28,8 @@ STEP = re.compile(
 )
 
 
-def reasoning_steps(record: dict[str, Any], *, steps: int = 3) -> Verdict:
-    """Never null. Raises UsageError for steps below 1."""
-    if steps < 1:
-        raise UsageError(f"reasoning_steps: steps={steps} must be at least 1")
-    text = need(
-        record, "completion", str, "reasoning_steps judges completions: run r1 generate first"
-    )
+def reasoning_steps(record: dict[str, Any], *, steps: Annotated[int, Range(low=1)] = 3) -> Verdict:
+    """Never null."""
+    text = need(record, "completion", str, "reasoning_steps judges completions: run r1 generate first")
     found = len(STEP.findall(text))
     return Verdict(min(1.0, found / steps), f"{found} marked steps")

@@ -9,11 +9,11 @@ Chain-of-Thought Reasoning" (arXiv 2502.03373), as open-r1 has it, over the thin
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from stages.data.errors import UsageError
-from stages.data.record import need
-from stages.rewards.verdict import Example, Verdict
+from stages.records.record import need
+from stages.records.verdict import Example, Verdict
+from stages.settings.options import Range
 
 EXAMPLES: list[Example] = [
     ({"completion": "one two three four five"}, {}, 0.0),
@@ -25,10 +25,8 @@ EXAMPLES: list[Example] = [
 WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W぀-ヿ㐀-鿿]+")
 
 
-def repetition(record: dict[str, Any], *, n: int = 3) -> Verdict:
-    """Never null: a text of fewer than `n` words repeats nothing. Raises UsageError for n below 1."""
-    if n < 1:
-        raise UsageError(f"repetition: n={n} must be at least 1")
+def repetition(record: dict[str, Any], *, n: Annotated[int, Range(low=1)] = 3) -> Verdict:
+    """Never null: a text of fewer than `n` words repeats nothing."""
     text = need(record, "completion", str, "repetition judges completions: run r1 generate first")
     words = WORD.findall(text.lower())
     runs = len(words) - n + 1

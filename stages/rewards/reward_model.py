@@ -1,22 +1,24 @@
 """What a reward model gives: the number of a sequence-classification checkpoint for prompt and completion.
 
-The checkpoint's chat template joins the two where it has one. `part` is what it sees: the whole completion, or the
-summary after the thinking. `squash=sigmoid` brings the number between 0 and 1; a model of two classes gives the
-probability of the second.
+The checkpoint's chat template joins the two where it has one. `part` is what it sees: the whole completion,
+or the summary after the thinking. `squash=sigmoid` brings the number between 0 and 1; a model of two classes
+gives the probability of the second.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from stages.data.errors import UsageError
-from stages.data.options import Engine
-from stages.data.record import Record, need
-from stages.data.templates import messages_of
-from stages.data.text import split_thinking
-from stages.rewards.verdict import Example, Verdict
+from stages.grading.judges import check_model
+from stages.language.judged import Part, conversation_of
+from stages.records.record import Record, place_of
+from stages.records.verdict import Example, Verdict
+from stages.runtime.reward_options import in_options_of
+from stages.settings.groups import Engine
+from stages.settings.options import Range
 
+REMEDY = "reward_model judges completions: run r1 generate first"
 EXAMPLES: list[Example] = [([], {"model": "nothing is asked of it"}, [])]
 
 
@@ -24,30 +26,32 @@ def reward_model(
     batch: list[Record],
     *,
     model: str,
-    part: Literal["whole", "summary"] = "whole",
+    part: Part = "whole",
     squash: Literal["none", "sigmoid"] = "none",
-    size: int = 8,
+    size: Annotated[int, Range(low=1)] = 8,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    trust_remote_code: bool = False,
 ) -> list[Verdict]:
     """Null for a text that is longer than the model reads. `size` texts are read at once.
 
     Raises Unavailable for a model that cannot be had, BadInput for a record without a completion.
     """
-    if size < 1:
-        raise UsageError(f"--reward reward_model: size={size} must be at least 1")
-    conversations = [_conversation(record, part) for record in batch]
+    conversations = [conversation_of(record, part, REMEDY) for record in batch]
     if not batch:
         return []
-    values = _opened(model, Engine(device=device, dtype=dtype)).rate(conversations, size)
+    engine = Engine(device=device, dtype=dtype, trust_remote_code=trust_remote_code or None)
+    with in_options_of("reward_model", OPTIONS):
+        values = _opened(model, engine).rate(conversations, [place_of(record) for record in batch], size)
     return [_verdict(value, squash) for value in values]
 
 
-def _conversation(record: Record, part: str) -> list[dict[str, str]]:
-    text = need(record, "completion", str, "reward_model judges completions: run r1 generate first")
-    prefill = str(record.get("prefill") or "")
-    said = split_thinking(text, prefill).answer if part == "summary" else prefill + text
-    return [*messages_of(record), {"role": "assistant", "content": said}]
+OPTIONS = frozenset(reward_model.__annotations__)
+
+
+def check(*, model: str, device: str = "auto", **_: Any) -> None:
+    """Raises what is wrong with the model, as far as that shows before anything is loaded."""
+    check_model("reward_model", OPTIONS, model, device)
 
 
 def _verdict(value: float | int, squash: str) -> Verdict:
@@ -62,6 +66,6 @@ def _verdict(value: float | int, squash: str) -> Verdict:
 
 @lru_cache(maxsize=2)
 def _opened(model: str, engine: Engine) -> Any:
-    from stages.inference.classifier import Classifier
+    from stages.inference.transformers.classifier import Classifier
 
     return Classifier(model, engine)

@@ -9,11 +9,12 @@ DAPO (arXiv 2503.14476) takes a limit of 20480 and a cache of 4096 tokens.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from stages.data.errors import UsageError
-from stages.rewards.extent import limit_of, size_of
-from stages.rewards.verdict import Example, Verdict
+from stages.records.lengths import limit_of, size_of
+from stages.records.verdict import Example, Verdict
+from stages.runtime.errors import UsageError
+from stages.settings.options import Range
 
 EXAMPLES: list[Example] = [
     ({"completion": "abcdef"}, {"limit": 10, "cache": 4, "unit": "characters"}, 0.0),
@@ -28,8 +29,8 @@ EXAMPLES: list[Example] = [
 def soft_overlong(
     record: dict[str, Any],
     *,
-    limit: int = 0,
-    cache: int = 0,
+    limit: Annotated[int, Range(low=0)] = 0,
+    cache: Annotated[int, Range(low=0)] = 0,
     unit: Literal["tokens", "characters"] = "tokens",
 ) -> Verdict:
     """`limit` 0 is the record's --max-tokens, null where that is not known; `cache` 0 a fifth of it.

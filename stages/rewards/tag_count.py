@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from stages.data.record import need
+from stages.records.record import need
+from stages.records.verdict import Example, Verdict
 from stages.rewards.format import STYLES, style_of, written
-from stages.rewards.verdict import Example, Verdict
 
 EXAMPLES: list[Example] = [
     ({"completion": "<think>\n3+4=7\n</think>\n<answer>7</answer>"}, {}, 1.0),
@@ -21,9 +21,7 @@ EXAMPLES: list[Example] = [
 ]
 
 
-def tag_count(
-    record: dict[str, Any], *, style: Literal["auto", "think-answer", "think"] = "auto"
-) -> Verdict:
+def tag_count(record: dict[str, Any], *, style: Literal["auto", "think-answer", "think"] = "auto") -> Verdict:
     """Never null."""
     need(record, "completion", str, "tag_count judges completions: run r1 generate first")
     text = written(record)

@@ -4,8 +4,9 @@
         outcome = box.run(Task(argv=(PYTHON, "main.py"), files={"main.py": source}, stdin=b"3 4\\n"))
         outcome.ended, outcome.stdout      # "exit", b"7\\n"
 
-A Box is one launcher process (launcher.py), started at the first program. Its programs share nothing with the host
-but a few read-only system folders, and nothing with each other. docs/sandbox.md says what is kept from them.
+A Box is one launcher process (launcher.py), started at the first program. Its programs share nothing with the
+host but a few read-only system folders, and nothing with each other. docs/sandbox.md says what is kept from
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from stages.data.errors import R1Error, Unavailable
+from stages.runtime.errors import R1Error, Unavailable
 from stages.sandbox import wire
 from stages.sandbox.permission import remedy
 
@@ -56,8 +57,8 @@ class Task:
 class Outcome(NamedTuple):
     """How a program ended. `code` is its exit code, or the signal's number.
 
-    time, memory and output are its own faults. stalled is the machine's: too busy to let it run; lost: the process
-    that watched it has died.
+    time, memory and output are its own faults. stalled is the machine's: too busy to let it run; lost: the
+    process that watched it has died.
     """
 
     ended: Literal["exit", "signal", "time", "memory", "output", "stalled", "lost"]
@@ -68,7 +69,7 @@ class Outcome(NamedTuple):
     cpu: float = 0.0  # seconds of processor, all its processes
     seconds: float = 0.0  # what counted against the limit
     wall: float = 0.0
-    memory: int = 0  # bytes at the most
+    memory: int = 0  # bytes at the most; an estimate from above where several processes share them
 
     @property
     def done(self) -> bool:
@@ -76,16 +77,13 @@ class Outcome(NamedTuple):
         return self.ended == "exit" and self.code == 0
 
 
-class Box:
+class Box(contextlib.AbstractContextManager["Box"]):
     """Runs programs in isolation; with `isolation` "none" only under limits, in folders of their own."""
 
     def __init__(self, isolation: Literal["kernel", "none"] = "kernel") -> None:
         self.isolation = isolation
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-
-    def __enter__(self) -> Box:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

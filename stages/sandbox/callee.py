@@ -1,7 +1,8 @@
 """Runs in a box, beside the program under test: loads it and answers calls with plain values.
 
 The program can do what it likes to this process. It sees the arguments of one call at a time, and whatever it
-answers, or makes this file answer, is only a value: what it ought to be is known in the other box alone (caller.py).
+answers, or makes this file answer, is only a value: what it ought to be is known in the other box alone
+(caller.py).
 """
 
 from __future__ import annotations

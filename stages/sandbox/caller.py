@@ -1,4 +1,5 @@
-"""Runs in a box of its own, with the tests and no program: calls into the other box, and judges what comes back.
+"""Runs in a box of its own, with the tests and no program: calls into the other box, and judges what comes
+back.
 
 Names that the tests use and nobody here defines belong to the program; they are questions to the other box
 (callee.py). Asserts are evaluated here, on built-in values. One line of JSON for each test leaves through a
@@ -68,7 +69,9 @@ class Link:
 
 
 class Object:
-    """An object that stays in the other box. It equals nothing but itself: what it says of itself proves nothing."""
+    """An object that stays in the other box. It equals nothing but itself: what it says of itself proves
+    nothing.
+    """
 
     def __init__(self, link: Link, number: int, kind: str) -> None:
         self.__dict__.update({"_link": link, "_number": number, "_kind": kind})

@@ -1,8 +1,8 @@
 """A program and its tests, each in a box of its own, with a line between them that carries values only.
 
-What is certain: the program never sees a test or an expected value, only the arguments of the call it is asked to
-answer; and a verdict is made of built-in values in a process that it cannot reach. What is not: a test
-that any value would pass, or that gives the program's text to `eval`, is as weak here as elsewhere.
+What is certain: the program never sees a test or an expected value, only the arguments of the call it is
+asked to answer; and a verdict is made of built-in values in a process that it cannot reach. What is not: a
+test that any value would pass, or that gives the program's text to `eval`, is as weak here as elsewhere.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def examine(
 ) -> Examination:
     """Runs `tests` against a Python `program`.
 
-    A test is Python source, or {"name", "args", "expected": [values, any of which is right]}. `before` is source that
-    the tests rely on; `entry` names what they call where it would be taken for something of theirs.
+    A test is Python source, or {"name", "args", "expected": [values, any of which is right]}. `before` is
+    source that the tests rely on; `entry` names what they call where it would be taken for something of
+    theirs.
     """
     asked = {"tests": list(tests), "before": before, "entry": entry, "tolerance": tolerance}
     answers, to_tests = os.pipe()

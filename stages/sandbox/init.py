@@ -1,7 +1,8 @@
-"""The first process of a program's PID namespace: starts the program, watches it, and takes all with it when it ends.
+"""The first process of a program's PID namespace: starts the program, watches it, and takes all with it when
+it ends.
 
-It alone sees the namespace's /proc. It has capabilities in the box and the program has none, so the program can
-neither signal nor trace it; where both are one user, the filter keeps the program from it.
+It alone sees the namespace's /proc. It has capabilities in the box and the program has none, so the program
+can neither signal nor trace it; where both are one user, the filter keeps the program from it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ import time
 from typing import Any, NoReturn
 
 from stages.sandbox import kernel, seccomp, wire
-from stages.sandbox.meter import Meter
+from stages.sandbox.meter import CROWD, Meter
 
-HOST_PROC = "/.proc"
-USER = 1000
+HOST_PROC = "/.proc"  # the kernel allows a new /proc only beside an old one, which is taken away here
+USER = 1000  # inside
 ERRORS = 64 << 10  # bytes of standard error that are kept
 STACK = 64 << 20
 GRACE = 30.0  # seconds beside five times the limit that a busy machine may take
-TICK = 0.005  # seconds between two readings of the meter at first, and at the least
-FILLING = 4 << 30  # bytes a second that a few processes together may come to fill
-CROWD = 8  # processes; a compiler needs half of it
+TICK = 0.005  # seconds between two readings of the meter at the least, and half of the first
+FILLING = 5 << 30  # bytes a second that one processor may come to fill
+FILES = 64  # descriptors of a process
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/tmp",
@@ -89,10 +90,10 @@ def _fill(files: dict[str, bytes]) -> None:
 def _run(
     channel: socket.socket, task: dict[str, Any], links: list[int], rules: bytes, proc: int, isolated: bool
 ) -> dict[str, Any]:  # fmt: skip
-    given = os.memfd_create("stdin")
-    with open(os.dup(given), "wb") as stream:
+    with open(os.memfd_create("stdin"), "wb") as stream:
         stream.write(task["stdin"])
-    os.lseek(given, 0, os.SEEK_SET)
+        stream.flush()
+        given = os.open(f"self/fd/{stream.fileno()}", os.O_RDONLY, dir_fd=proc)  # it must not grow
     (out, out_end), (err, err_end), (failed, failed_end) = os.pipe(), os.pipe(), os.pipe()
     started = time.monotonic()
     child = os.fork()
@@ -101,7 +102,8 @@ def _run(
     for fd in (given, out_end, err_end, failed_end, *links):
         os.close(fd)
     broken = os.read(failed, 1000)  # ends when the program begins
-    meter = Meter(child, proc, started, task["patience"], everything=isolated)
+    buffer = channel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)  # as any new socket's
+    meter = Meter(child, proc, started, task, buffer, everything=isolated)
     watch = Watch(task, channel, child, meter, out, err)
     ended = "broken" if broken else watch.until_end()
     status = _kill_all(child, meter)
@@ -146,7 +148,8 @@ class Watch:
         for fd in (*self.pipes, alive):
             poll.register(fd, select.POLLIN)
         poll.register(self.channel, select.POLLRDHUP)
-        tick, read_at = TICK, 0.0
+        tick, read_at = 2 * TICK, 0.0
+        filling = FILLING * len(os.sched_getaffinity(0))
         while True:
             for fd, _ in poll.poll(tick * 1000):
                 if fd == self.channel.fileno():
@@ -162,10 +165,10 @@ class Watch:
             if now < read_at:
                 continue
             self.meter.read()
-            spare = self.task["memory"] - self.meter.peak
+            spare = self.task["memory"] - self.meter.taken
             if spare < 0:
                 return "memory"
-            tick = min(tick * 1.5, 0.05, max(TICK, spare / FILLING))
+            tick = min(tick * 1.5, 0.05, max(TICK, spare / filling))
             read_at = time.monotonic() + tick
             if self.meter.clock > self.task["seconds"]:
                 return "time"
@@ -211,9 +214,11 @@ def _collected(name: str, most: int) -> bytes | None:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
     with open(fd, "rb") as stream:
-        regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        return stream.read(most) if regular else None
+        return stream.read(most)
 
 
 def _become(
@@ -275,7 +280,7 @@ def _limit(task: dict[str, Any], isolated: bool) -> None:
         resource.RLIMIT_CPU: (seconds, seconds + 1),
         resource.RLIMIT_FSIZE: (task["disk"], task["disk"]),
         resource.RLIMIT_NPROC: (task["processes"], task["processes"]),
-        resource.RLIMIT_NOFILE: (256, 256),
+        resource.RLIMIT_NOFILE: (FILES, FILES),
         resource.RLIMIT_STACK: (min(STACK, task["memory"] // 8), task["memory"]),
         resource.RLIMIT_CORE: (1, 1),  # 1, not 0: a handler behind a pipe is not called either
         resource.RLIMIT_MEMLOCK: (0, 0),

@@ -18,8 +18,9 @@ AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 MOUNT_SETATTR = 442
+KCMP, KCMP_VM = {"x86_64": 312, "aarch64": 272}, 1
 
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 47, 4
 CAPABILITY_VERSION = 0x20080522
 
@@ -64,9 +65,7 @@ def bind(source: str, target: str, attributes: int) -> None:
 def restrict(target: str, attributes: int) -> None:
     """Adds attributes to a mount and all below it; what the host has set stays. Linux 5.12 or later."""
     values = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
-    libc_call(
-        "syscall", ctypes.c_long(MOUNT_SETATTR), AT_FDCWD, target.encode(), AT_RECURSIVE, values, 32
-    )
+    libc_call("syscall", ctypes.c_long(MOUNT_SETATTR), AT_FDCWD, target.encode(), AT_RECURSIVE, values, 32)
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -79,9 +78,14 @@ def detach(target: str) -> None:
     libc_call("umount2", target.encode(), MNT_DETACH)
 
 
-def prctl(option: int, value: int, more: int = 0) -> None:
+def same_memory(one: int, other: int) -> bool:
+    """Whether two processes are one in memory, as after vfork."""
+    return libc_call("syscall", ctypes.c_long(KCMP[platform.machine()]), one, other, KCMP_VM, 0, 0) == 0
+
+
+def prctl(option: int, value: int) -> None:
     """prctl(2)."""
-    libc_call("prctl", option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0)
+    libc_call("prctl", option, ctypes.c_ulong(value), ctypes.c_ulong(0), 0, 0)
 
 
 def drop_capabilities() -> None:

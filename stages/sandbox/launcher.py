@@ -1,9 +1,9 @@
 """The process that leaves the host behind and starts programs; box.py starts it, a fresh interpreter.
 
-It moves once into its own user, mount, network, IPC, UTS and cgroup namespaces, whose root holds what an interpreter
-and a compiler need, read-only, and nothing else of the host. For each program it forks a process that takes a PID
-namespace, a mount namespace and an empty /tmp of its own (init.py); when that ends, the kernel ends
-all that the program has started.
+It moves once into its own user, mount, network, IPC, UTS and cgroup namespaces, whose root holds what an
+interpreter and a compiler need, read-only, and nothing else of the host. For each program it forks a process
+that takes a PID namespace, a mount namespace and an empty /tmp of its own (init.py); when that ends, the
+kernel ends all that the program has started.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.sandbox import init, kernel, seccomp, wire
+from stages.sandbox.init import HOST_PROC, USER
 
 # Of each prefix (/usr, the interpreter's own) these folders; of /etc what the loader and the compiler read.
 FOLDERS = ("bin", "lib", "lib32", "lib64", "libexec", "libx32", "include")
 FILES = ("/etc/ld.so.cache", "/etc/alternatives")
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
-HOST_PROC = "/.proc"  # the kernel allows a new /proc only beside an old one; init.py takes it away
-USER = 1000  # inside
 NOBODY = 65534  # outside, where the launcher is root
 
 
@@ -60,6 +59,9 @@ def _serve(handed: list[int], rules: bytes, isolated: bool) -> None:
     if os.fork():
         return
     try:
+        # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read
+        # it.
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         if isolated:
             kernel.unshare(kernel.NEWNS | kernel.NEWPID)
         if os.fork() == 0:
@@ -157,13 +159,14 @@ def _build_root(prefixes: list[str]) -> None:
     for prefix in dict.fromkeys(("/usr", *prefixes)):
         for folder in FOLDERS:
             _show(f"{prefix}/{folder}", read_only | kernel.ATTR_NODEV)
-    for path in FILES:
+    for path in (*FILES, *LINKS):
         _show(path, read_only | kernel.ATTR_NODEV)
     for path in DEVICES:
         _show(path, read_only)
-    for path in LINKS:
-        _show(path, read_only | kernel.ATTR_NODEV)
     os.symlink("/tmp", "/new/dev/shm")
+    os.symlink(
+        "full", "/new/dev/zero"
+    )  # the same zeros, but nobody can map them as memory that no meter sees
     kernel.bind("/old/proc", f"/new{HOST_PROC}", 0)
     os.chdir("/new")
     kernel.pivot_root(".", ".")

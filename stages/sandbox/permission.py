@@ -1,4 +1,6 @@
-"""What keeps user namespaces from being made here, as far as the kernel says so, and the command that allows them."""
+"""What keeps user namespaces from being made here, as far as the kernel says so, and the command that allows
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Plain values as JSON, without losing their types: what two boxed programs may say to each other.
 
-A list is an array; other kinds are objects of one field that names the kind. What is no plain value crosses as a
-reference, which only the side that holds the object can follow. Decoding makes exact built-in types and runs no
-code of the other side: an `__eq__` that returns True does not come across.
+A list is an array; other kinds are objects of one field that names the kind. What is no plain value crosses
+as a reference, which only the side that holds the object can follow. Decoding makes exact built-in types and
+runs no code of the other side: an `__eq__` that returns True does not come across.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def dumps(value: Any, refer: Callable[[Any], Any]) -> bytes:
 
 
 def loads(line: bytes, follow: Callable[[Any], Any]) -> Any:
-    """The value of a line; `follow` gives the object for a reference. ValueError or TypeError for nonsense."""
+    """The value of a line; `follow` gives the object for a reference. ValueError or TypeError for
+    nonsense."""
     return _decode(json.loads(line), follow)
 
 

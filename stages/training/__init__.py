@@ -1,1 +1,4 @@
-"""The loop that `sft`, `grpo` and `distill` share: rows, updates, state on disk."""
+"""What all training shares: the model that is trained, and rows of tokens.
+
+May import: objectives, inference, inference/transformers, checkpoints, records, settings, runtime.
+"""

@@ -5,58 +5,112 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from stages.data.errors import Unavailable, UsageError
-from stages.data.options import Engine, Lora
-from stages.inference.ragged import ATTENTION
-from stages.inference.transformers import flat_logits, load_model
+from stages.checkpoints import adapter, checkpoint, shards
+from stages.checkpoints.companions import kept_as_is, write_settings
+from stages.checkpoints.loading import hide_broken_media, loading
+from stages.inference.transformers.classifier import with_scalar_head
+from stages.inference.transformers.execution import execution_of
+from stages.inference.transformers.flat import flat_logits
+from stages.inference.transformers.model import computes_in_half, described, device_of, laid_out, load_model
+from stages.inference.transformers.native import call, native_logits
+from stages.inference.transformers.ragged import ATTENTION
+from stages.inference.transformers.reference import OUT_OF_MEMORY
 from stages.objectives.logprobs import token_logprobs
-from stages.training import shards
+from stages.runtime.errors import R1Error, Unavailable, UsageError, said
+from stages.settings.groups import Engine, Lora
 from stages.training.rows import Row, Sample, rows
 
 
 class Policy:
     """A causal language model with its trainable weights in float32; LoRA where `lora.lora` is set.
 
-    On a GPU the passes run in bfloat16 under autocast unless `engine.dtype` says otherwise.
+    With `rewards` its layer of words gives way to one that gives a number, and `logprobs` gives the reward of
+    each sample's text up to its last token but one.
+
+    The passes run in bfloat16 under autocast where `engine.dtype` says so, and on a GPU unless it says
+    otherwise.
     """
 
+    rewards = False
     # What a pass goes through where the weights are not all in this process: it calls `compute`.
     through: Callable[[Row, float], tuple[Tensor, Tensor]] | None = None
 
-    def __init__(self, name: str, engine: Engine, lora: Lora, seed: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        lora: Lora,
+        seed: int = 0,
+        *,
+        rewards: bool = False,
+        planned: bool = False,
+    ) -> None:
+        """Where it is `planned`, for a dry run, no weights are loaded, and no pass can be made."""
         self.name, self.dtype = name, engine.dtype
-        weights = Engine(device=engine.device, dtype="float32", threads=engine.threads)
-        self.model = load_model(name, weights)
-        self.device = self.model.device
-        self.autocast = self.device.type == "cuda" and engine.dtype in ("auto", "bfloat16")
+        # Of what is loaded: by the end of the run it may be another.
+        self.revision = checkpoint.revision(name)
+        targets = _targets(lora)
+        if lora.lora and isinstance(targets, list) and Path(name).is_dir():
+            _check_targets(name, targets, trust=bool(engine.trust_remote_code))
+        self.model = (laid_out if planned else load_model)(name, replace(engine, dtype="float32"))
+        self.rewards = rewards
+        if rewards:
+            self.model = with_scalar_head(self.model)
+        self.device = torch.device(device_of(engine)) if planned else self.model.device
+        self.autocast = computes_in_half(engine, self.device)
         if lora.lora:
             self.model = _adapted(self.model, lora, seed)
         self.lora = bool(lora.lora)
-        self._check_head()
+        if not execution_of(self.unwrapped).flat:
+            self._check_backward()
+
+    def _check_backward(self) -> None:
+        """Raises Unavailable where a model's own code computes forwards only, as some kernels and caches
+        do."""
+        (row,) = rows([Sample([1, 2, 3], [4, 5], [1.0] * 2)], 8, self.device)
+        try:
+            logp, _ = self.logprobs(row)
+            logp.sum().backward()
+        except OUT_OF_MEMORY:
+            raise
+        except Exception as error:  # whatever its code raises, it raises here and not at the first update
+            raise Unavailable(
+                f"{type(self.unwrapped).__name__} is not trained here, its own code refuses the backward "
+                f"pass: {said(error)[:160]}"
+            ) from error
+        self.model.zero_grad(set_to_none=True)
 
     @property
-    def plain(self) -> Any:
+    def unwrapped(self) -> Any:
         """The transformers model itself, without the adapters' wrapping (but with the adapters)."""
         return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+
+    @property
+    def head(self) -> Any:
+        """The last layer, whose product is computed here and not by the model."""
+        return self.unwrapped.score if self.rewards else self.unwrapped.get_output_embeddings()
 
     def parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         """The trainable weights, by name."""
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """All weights of `plain`, by name, each whole while it is looked at; all ranks go through them together."""
-        for name, weight in self.plain.named_parameters():
-            with whole(weight):
+        """All weights of `unwrapped`, by name, each whole while it is looked at; all ranks go through them
+        together.
+        """
+        for name, weight in self.unwrapped.named_parameters():
+            with gathered(weight):
                 yield name, weight.data
 
     @property
-    def scattered(self) -> bool:
+    def sharded(self) -> bool:
         """Whether the model here has only a share of each weight."""
         return any(hasattr(weight, "ds_id") for weight in self.model.parameters())
 
@@ -67,23 +121,22 @@ class Policy:
 
     @torch.no_grad()
     def copy_to(self, model: Any) -> None:
-        """Gives another model, which has been a copy of `plain`, the present weights."""
+        """Gives another model, which has been a copy of `unwrapped`, the present weights."""
         for other, (_, weight) in zip(model.parameters(), self.weights(), strict=True):
             other.copy_(weight)
 
     def recompute(self) -> None:
-        """From here on the backward pass computes the layers' activations again, and memory does not hold them.
+        """From here on the backward pass computes the layers' activations again, and memory does not hold
+        them.
 
         Raises Unavailable where the model's code does not know how.
         """
         from transformers.modeling_layers import GradientCheckpointingLayer
 
-        if not self.plain.supports_gradient_checkpointing:
-            raise Unavailable(f"--checkpointing: {type(self.plain).__name__} does not offer it")
-        self.plain.gradient_checkpointing_enable(
-            {"use_reentrant": False, "preserve_rng_state": False}
-        )
-        for module in self.plain.modules():
+        if not self.unwrapped.supports_gradient_checkpointing:
+            raise Unavailable(f"--checkpointing: {type(self.unwrapped).__name__} does not offer it")
+        self.unwrapped.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+        for module in self.unwrapped.modules():
             if isinstance(module, GradientCheckpointingLayer):
                 module.training = True  # it asks for this; what is inside it stays without dropout
 
@@ -104,15 +157,46 @@ class Policy:
     def compute(self, row: Row, temperature: float) -> tuple[Tensor, Tensor]:
         """What `logprobs` gives, by the model as it stands here."""
         with self._precision():
-            hidden = self.plain.base_model(
+            if self.rewards:
+                last = self._hidden(row).index_select(0, row.predict[row.lasts])
+                with torch.autocast(self.device.type, enabled=False):
+                    values = last.float() @ self.head.weight[0].float()
+                return values, torch.zeros_like(values)
+            if not execution_of(self.unwrapped).head or hasattr(
+                self.head, "base_layer"
+            ):  # or an adapter on it
+                return self._by_logits(row, temperature)
+            chosen = self._hidden(row).index_select(0, row.predict)
+            return token_logprobs(chosen, self.head.weight, row.targets, temperature=temperature)
+
+    def _hidden(self, row: Row) -> Tensor:
+        """The last states `[T, width]` of the row's tokens."""
+        body = self.unwrapped.base_model
+        if execution_of(self.unwrapped).flat:
+            states: Tensor = body(
                 input_ids=row.ids[None],
                 position_ids=row.layout.positions[None],
                 use_cache=False,
                 layout=row.layout,
             ).last_hidden_state[0]
-            chosen = hidden.index_select(0, row.predict)
-            head = self.plain.get_output_embeddings().weight
-            return token_logprobs(chosen, head, row.targets, temperature=temperature)
+            return states
+        each = (call(body, row.ids[None, part], use_cache=False) for part in row.parts)
+        return torch.cat([made.last_hidden_state[0] for made in each])
+
+    def _by_logits(self, row: Row, temperature: float) -> tuple[Tensor, Tensor]:
+        """As `compute`, where logits are more than hidden states times weights. Those of all targets exist at
+        once.
+        """
+        if execution_of(self.unwrapped).flat:
+            logits = flat_logits(self.unwrapped, row.ids, row.layout, row.layout.positions, row.predict)
+        else:
+            logits = torch.cat(
+                [native_logits(self.unwrapped, row.ids[part], keep) for part, keep in row.predicted()]
+            )
+        logp = torch.log_softmax(logits.float() / temperature, -1)
+        with torch.no_grad():
+            entropy = torch.special.entr(logp.exp()).sum(-1)
+        return logp.gather(-1, row.targets[:, None])[:, 0], entropy
 
     def _precision(self) -> Any:
         if self.autocast:
@@ -123,35 +207,24 @@ class Policy:
         """Under LoRA: the model without its adapters."""
         return self.model.disable_adapter() if self.lora else contextlib.nullcontext()
 
-    @torch.no_grad()
-    def _check_head(self) -> None:
-        """Raises Unavailable where logits are more than hidden states times the head's weights."""
-        size = self.plain.config.get_text_config().vocab_size
-        ids = [(i * 31 + 7) % size for i in range(9)]
-        (row,) = rows([Sample(ids[:4], ids[4:], [1.0] * 5)], 64, self.device)
-        autocast, self.autocast = self.autocast, False
-        found, _ = self.logprobs(row)
-        self.autocast = autocast
-        logits = flat_logits(self.plain, row.ids, row.layout, row.layout.positions)
-        wanted = torch.log_softmax(logits[row.predict].float(), -1)
-        wanted = wanted.gather(-1, row.targets[:, None])[:, 0]
-        if not torch.allclose(found, wanted, atol=1e-3, rtol=1e-3):
-            raise Unavailable(
-                f"{type(self.plain).__name__} changes its logits after the output layer, which "
-                "training here does not know; use a model without soft-capped or scaled logits"
-            )
-
     def save(
         self,
         directory: Path | None,
         tokenizer: Any,
         weights: Iterator[tuple[str, Tensor]] | None = None,
+        *,
+        dtype: str = "auto",
+        shard: float = 50.0,
     ) -> None:
-        """A plain Hugging Face checkpoint in float32; adapters are merged into the weights.
+        """A plain Hugging Face checkpoint; adapters are merged into the weights, and in `adapter/` by
+        themselves.
 
-        `weights` are those to write, one at a time, where the model does not hold them. Without a `directory` nothing
-        is written, and this rank only helps to gather them.
+        `weights` are those to write, one at a time, where the model does not hold them. Without a `directory`
+        nothing is written, and this rank only helps to gather them. `dtype` auto is that of the model it
+        began with; `shard` is the size of the largest file in GB.
         """
+        kept = getattr(torch, checkpoint.dtype_of(self.name) if dtype == "auto" else dtype)
+        size = int(shard * 1e9)
         model = self.model
         if directory is None:
             shards.write(None, "model", weights or ())
@@ -159,23 +232,53 @@ class Policy:
         if self.lora:
             import copy
 
+            adapter.write(model, self.name, directory / "adapter")
             model = copy.deepcopy(model).merge_and_unload()
-        dtype = model.config.dtype
-        model.config.dtype = torch.float32
         if weights is None:
             # transformers loads DeepSpeed here where it is installed, which warns of a missing GPU otherwise.
             os.environ.setdefault("DS_ACCELERATOR", self.device.type)
-            model.save_pretrained(directory)
+            with kept_as_is(model, directory):
+                model.save_pretrained(directory, state_dict=_cast(model, kept), max_shard_size=size)
         else:
-            model.config.save_pretrained(directory)
-            if model.can_generate():
-                model.generation_config.save_pretrained(directory)
-            shards.write(directory, "model", weights)
-        model.config.dtype = dtype
+            shards.write(directory, "model", _with_buffers(model, weights, kept), size)
+        held, model.config.dtype = model.config.dtype, kept
+        try:
+            write_settings(model, directory)
+        finally:
+            model.config.dtype = held
         tokenizer.save_pretrained(directory)
+        checkpoint.take_over(self.name, directory, generates=not self.rewards)
 
 
-def whole(weights: Any) -> contextlib.AbstractContextManager[Any]:
+def _cast(model: Any, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The model's state with its trainable kind of weights in `dtype`; weights that are one stay one."""
+    made: dict[int, Tensor] = {}
+    state = dict(model.state_dict())
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        if name in state and _follows(model, name, weight):
+            if id(weight) not in made:
+                made[id(weight)] = weight.detach().to(dtype)
+            state[name] = made[id(weight)]
+    return state
+
+
+def _follows(model: Any, name: str, weight: Tensor) -> bool:
+    """Whether a weight is kept in the checkpoint's type: some models have parts that must stay in float32."""
+    exact = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
+    return weight.is_floating_point() and not any(part in name for part in exact)
+
+
+def _with_buffers(
+    model: Any, weights: Iterator[tuple[str, Tensor]], dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
+    """The weights in `dtype`, then what the model's state has besides."""
+    for name, weight in weights:
+        yield name, weight.to(dtype) if _follows(model, name, weight) else weight
+    known = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    yield from ((name, value) for name, value in model.state_dict().items() if name not in known)
+
+
+def gathered(weights: Any) -> contextlib.AbstractContextManager[Any]:
     """Gathers a weight, or a list of them, of which DeepSpeed has left this process only a share."""
     each = weights if isinstance(weights, list) else [weights]
     if not any(hasattr(weight, "ds_id") for weight in each):
@@ -186,12 +289,35 @@ def whole(weights: Any) -> contextlib.AbstractContextManager[Any]:
     return gathered
 
 
+def _targets(lora: Lora) -> str | list[str]:
+    """The names of the layers that get adapters, or "all-linear"."""
+    if lora.lora_targets == "all-linear":
+        return lora.lora_targets
+    return [name.strip() for name in lora.lora_targets.split(",") if name.strip()]
+
+
+def _check_targets(name: str, targets: list[str], *, trust: bool) -> None:
+    """Raises UsageError for a target that no layer has in its name, before the weights are loaded."""
+    hide_broken_media()
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with loading(name, trust=trust):
+            config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
+            model = described(AutoModelForCausalLM, config, trust=trust)
+    except R1Error:  # it is told where the model is loaded
+        return
+    layers = [] if model is None else [key for key, _ in model.named_modules()]
+    for target in targets:
+        if layers and not any(key == target or key.endswith(f".{target}") for key in layers):
+            linear = (key for key, layer in model.named_modules() if isinstance(layer, torch.nn.Linear))
+            known = ", ".join(dict.fromkeys(key.rpartition(".")[2] for key in linear))
+            raise UsageError(f"--lora-targets: {name} has no layer {target!r}; its linear ones are {known}")
+
+
 def _adapted(model: Any, lora: Lora, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    targets: str | list[str] = lora.lora_targets
-    if targets != "all-linear":
-        targets = [name.strip() for name in lora.lora_targets.split(",") if name.strip()]
     torch.manual_seed(seed)
     try:
         adapted: Any = get_peft_model(
@@ -199,12 +325,13 @@ def _adapted(model: Any, lora: Lora, seed: int) -> Any:
             LoraConfig(
                 r=lora.lora,
                 lora_alpha=lora.lora_alpha,  # type: ignore[arg-type]  # peft takes floats too
-                target_modules=targets,
+                target_modules=_targets(lora),
                 lora_dropout=0.0,
                 task_type="CAUSAL_LM",
             ),
         )
     except ValueError as error:
         raise UsageError(f"--lora-targets {lora.lora_targets}: {error}") from error
-    adapted.get_base_model().set_attn_implementation(ATTENTION)
+    execution = execution_of(adapted.get_base_model())
+    adapted.get_base_model().set_attn_implementation(ATTENTION if execution.flat else execution.attention)
     return adapted

@@ -3,8 +3,8 @@
     python tests/bench/agreement.py [-v]
 
 Labelled pairs (GSM8K solutions of a model, math-verify's own tests), and free text: the worked solutions of
-GSM8K and MATH-500 against their own answers (right) and against the answer of the next problem that has another
-(wrong). `-v` prints the differing cases.
+GSM8K and MATH-500 against their own answers (right) and against the answer of the next problem that has
+another (wrong). `-v` prints the differing cases.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.data.record import Record
-from stages.rewards.scorer import Scorer
+from stages.records.record import Record
+from stages.scoring.scorer import Scorer
 
 DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
 Case = tuple[str, str, bool]  # gold, text, label
@@ -39,9 +39,7 @@ def free_text(name: str) -> Iterator[Case]:
     """Each solution against its own answer, and against another's."""
     if name == "gsm8k_test":
         rows = [row["answer"].rsplit("####", 1)[::-1] for row in lines("math/gsm8k_test.jsonl")]
-        rows = [
-            [gold.strip(), f"{text.strip()}\nThe answer is {gold.strip()}."] for gold, text in rows
-        ]
+        rows = [[gold.strip(), f"{text.strip()}\nThe answer is {gold.strip()}."] for gold, text in rows]
     else:
         rows = [[row["answer"], row["solution"]] for row in lines("math/math500.jsonl")]
     for k, (gold, text) in enumerate(rows):
@@ -52,9 +50,7 @@ def free_text(name: str) -> Iterator[Case]:
 
 def ours(cases: list[Case]) -> list[tuple[float | None, str]]:
     """What `r1 score` says, and why."""
-    records = [
-        Record(id=str(k), completion=text, answer=gold) for k, (gold, text, _) in enumerate(cases)
-    ]
+    records = [Record(id=str(k), completion=text, answer=gold) for k, (gold, text, _) in enumerate(cases)]
     with Scorer(["accuracy"]) as scorer:
         return [(r["rewards"]["accuracy"], r["reasons"]["accuracy"]) for r in scorer.score(records)]
 

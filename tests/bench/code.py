@@ -1,9 +1,10 @@
-"""How many tests `code` runs in a second: HumanEval, programs with 20 tests each, and C++ compiled once for 20.
+"""How many tests `code` runs in a second: HumanEval, programs with 20 tests each, and C++ compiled once for
+20.
 
     python tests/bench/code.py [RECORDS]
 
-Prints tests per second with one worker and with one for each core, and the cost of one run in the box. HumanEval
-is left out where R1_DATA, or shared/data beside the repository, does not have it.
+Prints tests per second with one worker and with one for each core, and the cost of one run in the box.
+HumanEval is left out where R1_DATA, or shared/data beside the repository, does not have it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from stages.data.options import cores
-from stages.data.record import Record
-from stages.rewards.scorer import Scorer
+from stages.records.record import Record
+from stages.runtime.threads import cores
 from stages.sandbox.box import PYTHON, Box, Task, compiler
+from stages.scoring.scorer import Scorer
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)"
 ADD_CPP = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b; }"
@@ -66,7 +67,7 @@ def main() -> None:
                 right = sum(record["reward"] == 1 for record in scorer.score(records))
                 seconds = time.perf_counter() - start
             rate = len(records) * each / seconds
-            print(f"{name}: {rate:.1f} tests/s with {workers} workers, {right} of {len(records)} right")  # fmt: skip
+            print(f"{name}: {rate:.1f} tests/s with {workers} workers, {right} of {len(records)} right")
 
 
 if __name__ == "__main__":

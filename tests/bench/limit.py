@@ -2,10 +2,11 @@
 
     python tests/bench/limit.py
 
-First the rate of float32 products through MKL (torch's choice) and oneDNN (`stages.objectives.products`), for shapes
-of this model; then operations per second of decoding 4 problems x 8 completions x 64 tokens, and 8 x 8, and of a training pass
-over them, as a share of the best rate seen. Counted are the products that have to be made: 2 operations for each weight and
-token forwards, 4 backwards; attention, which is not counted, and what is computed twice only lower the share.
+First the rate of float32 products through MKL (torch's choice) and oneDNN (`stages.objectives.products`), for
+shapes of this model; then operations per second of decoding 4 problems x 8 completions x 64 tokens, and 8 x
+8, and of a training pass over them, as a share of the best rate seen. Counted are the products that have to
+be made: 2 operations for each weight and token forwards, 4 backwards; attention, which is not counted, and
+what is computed twice only lower the share.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 import torch
 from training import model_of, problems
 
-from stages.data import templates
-from stages.data.options import Engine, Lora, Sampling, threads
-from stages.data.record import Record
-from stages.inference.backend import Completion, Request
 from stages.inference.encoding import load_tokenizer
-from stages.inference.transformers import TransformersBackend
+from stages.inference.interface import Completion, Request
+from stages.inference.transformers.backend import TransformersBackend
 from stages.objectives.products import pack, product
+from stages.records import templates
+from stages.records.record import Record
+from stages.runtime.threads import threads
+from stages.settings.groups import Engine, Lora, Sampling
 from stages.training.policy import Policy
 from stages.training.rows import Sample, rows
 
@@ -62,7 +64,11 @@ def matrices() -> float:
         for out, width in SHAPES:
             found = rates(count, out, width)
             best = max(best, *found.values())
-            print(f"{count:5} rows x {width:4} -> {out:5}", *(f"{name} {rate:.0f}" for name, rate in found.items()), sep="  ")  # fmt: skip
+            print(
+                f"{count:5} rows x {width:4} -> {out:5}",
+                *(f"{name} {rate:.0f}" for name, rate in found.items()),
+                sep="  ",
+            )
     print(f"best: {best:.0f} GFLOP/s on {threads()} threads")
     return best
 
@@ -70,11 +76,11 @@ def matrices() -> float:
 def main() -> None:
     torch.set_num_threads(threads())
     best = matrices()
-    model = model_of({}, None)  # type: ignore[arg-type]
+    model = model_of({}, None)
     policy = Policy(model, Engine(device="cpu"), Lora())
-    backend = TransformersBackend(policy.plain, load_tokenizer(model), Engine(device="cpu"))
-    head = policy.plain.get_output_embeddings().weight.numel()
-    body = sum(p.numel() for p in policy.plain.parameters()) - head
+    backend = TransformersBackend(policy.unwrapped, load_tokenizer(model), Engine(device="cpu"))
+    head = policy.unwrapped.get_output_embeddings().weight.numel()
+    body = sum(p.numel() for p in policy.unwrapped.parameters()) - head
     template = templates.load("none")
     for count in (4, 8):
         requests = [
@@ -89,7 +95,10 @@ def main() -> None:
         drawn = sum(len(c.completion_ids) for c in made)
         asked = sum(len(c.prompt_ids) for c in made if c.sample == 0)
         work = 2e-9 * ((drawn + asked) * body + drawn * head)
-        print(f"generation, {8 * count} sequences: {drawn / spent:.0f} tokens/s, {work / spent:.0f} GFLOP/s, {work / spent / best:.0%} of the best")  # fmt: skip
+        print(
+            f"generation, {8 * count} sequences: {drawn / spent:.0f} tokens/s, {work / spent:.0f} GFLOP/s, "
+            f"{work / spent / best:.0%} of the best"
+        )
     made.sort(key=lambda c: (c.key, c.sample))
     samples = [
         Sample(c.prompt_ids, c.completion_ids, [1.0] * len(c.completion_ids), 1.0, group=str(c.key))
@@ -103,7 +112,10 @@ def main() -> None:
 
     spent = seconds(learn, 20)
     work *= 3
-    print(f"training, {drawn} + {asked} tokens: {(drawn + asked) / spent:.0f} tokens/s, {work / spent:.0f} GFLOP/s, {work / spent / best:.0%} of the best")  # fmt: skip
+    print(
+        f"training, {drawn} + {asked} tokens: {(drawn + asked) / spent:.0f} tokens/s, {work / spent:.0f} "
+        f"GFLOP/s, {work / spent / best:.0%} of the best"
+    )
 
 
 if __name__ == "__main__":

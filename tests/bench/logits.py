@@ -2,8 +2,9 @@
 
     python tests/bench/logits.py [PNG]
 
-Each point is a process of its own: what it holds at its peak beyond the model's part (hidden states, output layer, their gradients),
-for `token_logprobs` and for log_softmax over whole logits, which stops where it would take more than 12 GiB.
+Each point is a process of its own: what it holds at its peak beyond the model's part (hidden states, output
+layer, their gradients), for `token_logprobs` and for log_softmax over whole logits, which stops where it
+would take more than 12 GiB.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def main() -> None:
             if kind == "whole" and 4 * 3 * length * VOCABULARY > 12 << 30:
                 break
             made = subprocess.run(
-                [sys.executable, __file__, "--one", kind, str(length)], check=True, capture_output=True, text=True
+                [sys.executable, __file__, "--one", kind, str(length)], check=True, capture_output=True,
+                text=True
             )  # fmt: skip
             points.append((length, json.loads(made.stdout)))
             print(f"{kind:8} {length:5} tokens {points[-1][1]:7.0f} MiB", flush=True)

@@ -1,9 +1,10 @@
-"""Memory of `r1 score` over the length of its input: it streams, so a hundred times the records must take no more.
+"""Memory of `r1 score` over the length of its input: it streams, so a hundred times the records must take no
+more.
 
     python tests/bench/memory.py [SMALL LARGE]
 
-GSM8K-like completions of score.py, one in ten of them for the computer algebra. Prints the most memory that one process of
-the run had in each case (the program itself, or a worker), and the difference.
+GSM8K-like completions of score.py, one in ten of them for the computer algebra. Prints the most memory that
+one process of the run had in each case (the program itself, or a worker), and the difference.
 """
 
 from __future__ import annotations

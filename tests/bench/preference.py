@@ -1,10 +1,12 @@
-"""Agreement of model judges with people's preferences: RM-Bench's chat and safety pairs, of one length and style each.
+"""Agreement of model judges with people's preferences: RM-Bench's chat and safety pairs, of one length and
+style each.
 
     python tests/bench/preference.py MODEL [PAIRS]
 
-MODEL is an instruct checkpoint. It serves as the judge of `helpfulness` and `harmlessness`, and, with a head fitted to
-every other pair of RM-Bench on its frozen last state, as a `reward_model`; all through `r1 score`, on the PAIRS
-first pairs of each set that the head has not seen. A judge by chance agrees on half of the pairs.
+MODEL is an instruct checkpoint. It serves as the judge of `helpfulness` and `harmlessness`, and, with a head
+fitted to every other pair of RM-Bench on its frozen last state, as a `reward_model`; all through `r1 score`,
+on the PAIRS first pairs of each set that the head has not seen. A judge by chance agrees on half of the
+pairs.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def tell(what: str, found: Iterable[tuple[float | None, float | None]]) -> None:
     middle = (share + 1.92 / n) / (1 + 3.84 / n)
     half = 1.96 * math.sqrt(share * (1 - share) / n + 0.96 / n**2) / (1 + 3.84 / n)
     print(
-        f"{what}: {share:.1%} ({middle - half:.1%} to {middle + half:.1%}) of {n} judged pairs: {kinds['right']} "
+        f"{what}: {share:.1%} ({middle - half:.1%} to {middle + half:.1%}) of {n} judged pairs: "
+        f"{kinds['right']} "
         f"right, {kinds['wrong']} wrong, {kinds['tie']} ties; {kinds['null']} pairs without a verdict",
         flush=True,
     )

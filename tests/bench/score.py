@@ -13,8 +13,8 @@ import random
 import sys
 import time
 
-from stages.data.record import Record
-from stages.rewards.scorer import Scorer
+from stages.records.record import Record
+from stages.scoring.scorer import Scorer
 
 ENDS = (
     "#### {}",
@@ -34,9 +34,7 @@ def completions(count: int, seed: int = 0) -> list[Record]:
         lines = []
         for _ in range(draw.randint(2, 6)):
             step = draw.randint(2, 400)
-            lines.append(
-                f"She buys {step} more clips, so that is {total} + {step} = {total + step}."
-            )
+            lines.append(f"She buys {step} more clips, so that is {total} + {step} = {total + step}.")
             total += step
         said = total if draw.random() < 0.8 else total + draw.choice((-10, -1, 1, 100))
         end = draw.choice(ENDS)
@@ -60,15 +58,9 @@ def main() -> None:
     start = time.perf_counter()
     theirs = [float(verify(parse(r["answer"]), parse(r["completion"]))) for r in records]
     plain = time.perf_counter() - start
-    wrong = [
-        sum(r["right"] != v for r, v in zip(records, each, strict=True)) for each in (ours, theirs)
-    ]
-    print(
-        f"r1 score     {count / mine:10,.0f} completions/s  {mine:6.2f} s  {wrong[0]} wrong verdicts"
-    )
-    print(
-        f"math-verify  {count / plain:10,.0f} completions/s  {plain:6.2f} s  {wrong[1]} wrong verdicts"
-    )
+    wrong = [sum(r["right"] != v for r, v in zip(records, each, strict=True)) for each in (ours, theirs)]
+    print(f"r1 score     {count / mine:10,.0f} completions/s  {mine:6.2f} s  {wrong[0]} wrong verdicts")
+    print(f"math-verify  {count / plain:10,.0f} completions/s  {plain:6.2f} s  {wrong[1]} wrong verdicts")
     print(f"ratio        {plain / mine:10.1f}")
 
 

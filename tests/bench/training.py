@@ -2,12 +2,13 @@
 
     python tests/bench/training.py [--pairs N] [--steps N] [ROW...]
 
-Each ROW is a workload; without one, all of them: 4 GSM8K problems x 8 completions of at most 64 or 256 tokens, SFT on 8 of its
-solutions, and the demo's own sizes, 32 sums x 8. A pair runs ours and then TRL's, each in a process of its own, same
-model, same problems, float32, two threads; of each process the first step warms up and is left out. A line for each
-process gives tokens per second over the others and the peak memory; the row's last line the medians of the
-pairs' ratios. TRL runs as it is configured by default, but for gradient checkpointing, which makes it slower
-and smaller: CHECKPOINTING=1 in the environment turns that on again.
+Each ROW is a workload; without one, all of them: 4 GSM8K problems x 8 completions of at most 64 or 256
+tokens, SFT on 8 of its solutions, and the demo's own sizes, 32 sums x 8. A pair runs ours and then TRL's,
+each in a process of its own, same model, same problems, float32, two threads; of each process the first step
+warms up and is left out. A line for each process gives tokens per second over the others and the peak memory;
+the row's last line the medians of the pairs' ratios. TRL runs as it is configured by default, but for
+gradient checkpointing, which makes it slower and smaller: CHECKPOINTING=1 in the environment turns that on
+again.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def right(completions: list[Any], answer: list[str], **_: Any) -> list[float]:
 
     texts = [text if isinstance(text, str) else text[-1]["content"] for text in completions]
     return [
-        float(verify(parse(gold, parsing_timeout=None), parse(text, parsing_timeout=None), timeout_seconds=None))
+        float(verify(parse(gold, parsing_timeout=None), parse(text, parsing_timeout=None),
+        timeout_seconds=None))
         for text, gold in zip(texts, answer, strict=True)
     ]  # fmt: skip
 
@@ -66,8 +68,7 @@ def problems(row: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """GSM8K's training set, as plain text or chat prompts, or sums for the demo's model."""
     if row.get("model") == "demo":
         return [
-            {"prompt": f"{37 * k % 89 + 10} + {53 * k % 83 + 10} = ?", "answer": ""}
-            for k in range(count)
+            {"prompt": f"{37 * k % 89 + 10} + {53 * k % 83 + 10} = ?", "answer": ""} for k in range(count)
         ]
     chat = row.get("chat") or row.get("kind") == "sft"
     with open(DATA / "gsm8k_train.jsonl", encoding="utf-8") as stream:
@@ -92,7 +93,10 @@ def ours(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[s
                    "--max-tokens", str(row["tokens"]), "--reward",
                    f"trl:training.{row['reward']}" if row["reward"] != "right" else "accuracy"]  # fmt: skip
     else:
-        records = [{"id": str(k), "prompt": line["prompt"], "completion": line["solution"]} for k, line in enumerate(lines)]  # fmt: skip
+        records = [
+            {"id": str(k), "prompt": line["prompt"], "completion": line["solution"]}
+            for k, line in enumerate(lines)
+        ]
         command = ["sft", *common, "--epochs", "1", "--batch", str(EXAMPLES), "--context", "512"]
     text = "".join(json.dumps(record) + "\n" for record in records)
     subprocess.run(
@@ -113,9 +117,7 @@ def _length(model: str, line: dict[str, Any]) -> int:
     tokenizer = AutoTokenizer.from_pretrained(model)
     turns = [*line["prompt"], {"role": "assistant", "content": line["solution"]}]
     return len(
-        tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)[
-            "input_ids"
-        ]
+        tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
     )
 
 
@@ -129,7 +131,7 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
     count = row.get("problems", PROBLEMS)
     found: list[dict[str, float]] = []
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.start = time.perf_counter()
 
@@ -142,7 +144,8 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
 
     shared: dict[str, Any] = {
         "output_dir": str(work), "use_cpu": True, "bf16": False, "fp16": False, "report_to": "none",
-        "logging_steps": 1, "save_strategy": "no", "max_steps": steps, "disable_tqdm": True, "learning_rate": 1e-6,
+        "logging_steps": 1, "save_strategy": "no", "max_steps": steps, "disable_tqdm": True,
+        "learning_rate": 1e-6,
         "gradient_checkpointing": os.environ.get("CHECKPOINTING") == "1",
     }  # fmt: skip
     loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
@@ -167,7 +170,10 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
         from trl import SFTConfig, SFTTrainer
 
         lines = problems(row, steps * EXAMPLES * (2 if row["packing"] else 1))
-        data = [{"prompt": x["prompt"], "completion": [{"role": "assistant", "content": x["solution"]}]} for x in lines]  # fmt: skip
+        data = [
+            {"prompt": x["prompt"], "completion": [{"role": "assistant", "content": x["solution"]}]}
+            for x in lines
+        ]
         trainer = SFTTrainer(
             model=loaded,
             args=SFTConfig(
@@ -183,9 +189,7 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
         )
     trainer.train()
     if row["kind"] == "sft":
-        history = [
-            entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry
-        ]
+        history = [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
         for entry, before, after in zip(found, [0, *history], history, strict=False):
             entry["tokens"] = after - before
     return found
@@ -196,11 +200,13 @@ def measured(party: str, name: str, model: str, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as work:
         result = Path(work) / "result.json"
         path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-        # Threads that spin: the fastest on an idle machine, for both. r1 lets them sleep unless told otherwise.
+        # Threads that spin: the fastest on an idle machine, for both. r1 lets them sleep unless told
+        # otherwise.
         threads = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "active"}
         environment = {**os.environ, **threads, "PYTHONPATH": path}
         process = subprocess.Popen(
-            [sys.executable, str(HERE), "--party", party, "--model", model, "--steps", str(steps), "--work", work, name],
+            [sys.executable, str(HERE), "--party", party, "--model", model, "--steps", str(steps), "--work",
+            work, name],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         error = process.stderr.read() if process.stderr else b""
@@ -223,21 +229,27 @@ def model_of(row: dict[str, Any], work: Path) -> str:
     """SmolLM2-135M, or the demo's base model after a quarter of its education."""
     if row.get("model") != "demo":
         script = HERE.parents[2] / "docs" / "recipes" / "smollm2.sh"
-        return subprocess.run([str(script)], check=True, capture_output=True, text=True).stdout.strip()  # fmt: skip
+        return subprocess.run([str(script)], check=True, capture_output=True, text=True).stdout.strip()
     made, r1 = work / "demo", f"{sys.executable} -m r1cli"
     if not made.exists():
         subprocess.run(
-            f"{r1} init -q -o {made}.fresh --alphabet 加得， --words ' plus ' --words ' is ' --words '<think>' "
+            f"{r1} init -q -o {made}.fresh --alphabet 加得， --words ' plus ' --words ' is ' --words "
+            f"'<think>' "
             f"--words '</think>' --words '<answer>' --words '</answer>' && "
-            f"{r1} prompts sums -q --split train --set worked=noisy -n 8000 | {r1} sft -q -m {made}.fresh -o {made} "
+            f"{r1} prompts sums -q --split train --set worked=noisy -n 8000 | {r1} sft -q -m {made}.fresh -o "
+            f"{made} "
             "-t none --epochs 1 --lr 3e-3 --warmup 0.05",
-            shell=True, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            shell=True,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return str(made)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], default=list(ROWS))
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
@@ -258,7 +270,11 @@ def main() -> None:
                 pair = {}
                 for party in ("ours", "trl"):
                     pair[party] = measured(party, name, model, given.steps)
-                    print(f"{name:18} {party:5}", *(f"{key} {value:.1f}" for key, value in pair[party].items()), flush=True)  # fmt: skip
+                    print(
+                        f"{name:18} {party:5}",
+                        *(f"{key} {value:.1f}" for key, value in pair[party].items()),
+                        flush=True,
+                    )
                 speed.append(pair["ours"]["rate"] / pair["trl"]["rate"])
                 memory.append(pair["ours"]["peak"] / pair["trl"]["peak"])
             print(

@@ -2,8 +2,9 @@
 
     python tests/bench/vllm_overhead.py [--pairs 3] [--tokens 32]
 
-SmolLM2-135M, 256 prompts, both as processes from their start to their end, pair by pair, with the same engine arguments and
-the seeds that r1 gives, so that both draw the same tokens. The script keeps the engine in its own process, as r1 does.
+SmolLM2-135M, 256 prompts, both as processes from their start to their end, pair by pair, with the same engine
+arguments and the seeds that r1 gives, so that both draw the same tokens. The script keeps the engine in its
+own process, as r1 does.
 """
 
 from __future__ import annotations
@@ -20,28 +21,30 @@ from pathlib import Path
 
 from training import model_of
 
-from stages.data.jsonl import encode
-from stages.data.record import seed_of
-from stages.inference.vllm_engine import FORCED, PREFERRED
+from stages.inference.vllm.engine import FORCED, PREFERRED
+from stages.records.jsonl import encode
+from stages.records.record import seed_of
 
 COUNT, PLACES, CACHE = 256, 64, 2 << 30
 # r1 lets threads sleep that have nothing to do; spinning ones win some percent on an idle machine, for both.
 SAME = {**PREFERRED, "OMP_WAIT_POLICY": "passive"}
 BARE = """
 import json, sys
-from stages.inference.loading import hide_broken_media
+from stages.checkpoints.loading import hide_broken_media
 hide_broken_media()
 from vllm import LLM, SamplingParams
 
 model, source, target, tokens, places, cache = sys.argv[1:]
 rows = [json.loads(line) for line in open(source)]
 llm = LLM(
-    model=model, dtype="float32", max_num_seqs=int(places), kv_cache_memory_bytes=int(cache), max_model_len=-1,
+    model=model, dtype="float32", max_num_seqs=int(places), kv_cache_memory_bytes=int(cache),
+    max_model_len=-1,
     enable_prefix_caching=True, enforce_eager=True, seed=0,
 )
 template = llm.get_tokenizer().apply_chat_template
 prompts = [
-    template([{"role": "user", "content": row["prompt"]}], add_generation_prompt=True, tokenize=False) for row in rows
+    template([{"role": "user", "content": row["prompt"]}], add_generation_prompt=True, tokenize=False)
+    for row in rows
 ]
 params = [SamplingParams(temperature=1.0, max_tokens=int(tokens), seed=row["seed"]) for row in rows]
 with open(target, "w") as out:
@@ -51,7 +54,8 @@ with open(target, "w") as out:
 
 
 def timed(line: list[str]) -> tuple[float, float]:
-    """Seconds from start to end, and of processors: the first suffer from whatever else runs on the machine."""
+    """Seconds from start to end, and of processors: the first suffer from whatever else runs on the
+    machine."""
     start, before = time.perf_counter(), os.times()
     done = subprocess.run(
         line, env={**SAME, **os.environ, **FORCED}, capture_output=True, text=True, check=False
@@ -83,11 +87,14 @@ def main() -> None:
         ]  # fmt: skip
         source.write_bytes(b"".join(map(encode, rows)))
         r1 = [
-            sys.executable, "-m", "r1cli", "generate", "-m", model, "--backend", "vllm", "--batch-size", str(PLACES),
-            "--max-tokens", str(given.tokens), "--vllm", f"kv_cache_memory_bytes={CACHE}", str(source), "-o", str(ours),
+            sys.executable, "-m", "r1cli", "generate", "-m", model, "--backend", "vllm", "--batch-size",
+            str(PLACES),
+            "--max-tokens", str(given.tokens), "--vllm", f"kv_cache_memory_bytes={CACHE}", str(source), "-o",
+            str(ours),
         ]  # fmt: skip
         bare = [
-            sys.executable, "-c", BARE, model, str(source), str(theirs), str(given.tokens), str(PLACES), str(CACHE),
+            sys.executable, "-c", BARE, model, str(source), str(theirs), str(given.tokens), str(PLACES),
+            str(CACHE),
         ]  # fmt: skip
         ratios, work = [], []
         for pair in range(given.pairs):

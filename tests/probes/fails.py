@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
-from stages.data.errors import BadInput, R1Error, StreamError, Unavailable, UsageError
-from stages.data.options import Doc
-from stages.data.record import Record
+from stages.records.record import Record
+from stages.runtime.errors import BadInput, R1Error, StreamError, Unavailable, UsageError
+from stages.settings.options import Doc
 
 EXAMPLES = ("r1 fails --how bug records.jsonl", "r1 fails --how wait records.jsonl")
 

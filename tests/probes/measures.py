@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from stages.data.options import Doc
-from stages.data.record import Record
-from stages.data.report import SILENT, Report
-from stages.data.results import Results
+from stages.records.record import Record
+from stages.runtime.report import SILENT, Report
+from stages.runtime.results import Results
+from stages.settings.options import Doc
 
 EXAMPLES = ("r1 measures records.jsonl", "r1 measures --fail-under 0.5 records.jsonl")
 

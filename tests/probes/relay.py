@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from stages.data.options import Doc, Flag, Sampling
-from stages.data.record import Record
-from stages.data.report import SILENT, Report
+from stages.records.record import Record
+from stages.runtime.report import SILENT, Report
+from stages.settings.groups import Sampling
+from stages.settings.options import Doc, Flag
 
 EXAMPLES = ("r1 relay records.jsonl", "r1 relay --tag a --tag b < records.jsonl")
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
-from stages.data.jsonl import Journal
-from stages.data.options import Doc
-from stages.data.record import Record
+from stages.records.jsonl import Journal
+from stages.records.record import Record
+from stages.settings.options import Doc
 
 EXAMPLES = ("r1 slowly records.jsonl -o done.jsonl", "r1 slowly --wait 1 records.jsonl")
 

@@ -1,1 +1,0 @@
-"""What every stage shares without torch: records, streams of them, templates, checkpoints, errors."""

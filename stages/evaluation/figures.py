@@ -1,0 +1,207 @@
+"""The figures of one model on one benchmark, gathered completion by completion.
+
+Per problem only counts are kept, and the votes, so memory grows with the problems and not with the text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from stages.evaluation import statistics
+from stages.records.record import (
+    Record,
+    bad_record,
+    digest,
+    group_of,
+    named_of,
+    object_of,
+    reward_of,
+    said_by,
+)
+
+ONLY_HERE = ("tokens", "prompt_tokens")  # of meta.generate: about one completion, not the run
+INTERVAL = "Wilson at the effective sample size, problems as clusters"
+
+
+@dataclass
+class Problem:
+    """Counts of one problem. `votes` is answer → [votes, of them correct]."""
+
+    content: str
+    judged: int = 0
+    correct: int = 0
+    unjudged: int = 0
+    samples: set[str] = field(default_factory=set)
+    votes: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def completions(self) -> int:
+        return self.judged + self.unjudged
+
+
+class Figures:
+    """Gathers scored records of one benchmark, model and setting; `figures` says what they come to.
+
+    The first of `deciding` that a record has says whether it is correct: a value of at least `threshold`.
+    """
+
+    def __init__(self, origin: dict[str, Any], deciding: Sequence[str], threshold: float) -> None:
+        self.origin, self.deciding, self.threshold = origin, deciding, threshold
+        self.problems: dict[str, Problem] = {}
+        self.rewards: dict[str, list[float]] = {}
+        self.lengths: Counter[str] = Counter()
+        self.measured: Counter[str] = Counter()
+        self.finishes: Counter[str] = Counter()
+        self.mixings: list[float] = []
+
+    def add(self, record: Record, *, vote: str | None, mixing: float | None) -> None:
+        """Counts one completion. Raises BadInput where it is not scored, or was counted before."""
+        remedy = "pipe it through r1 score first, or say which reward decides: `r1 eval --decide NAME`"
+        decided = reward_of(record, named_of(record, self.deciding), remedy)
+        group = group_of(record)
+        problem = self.problems.get(group)
+        if problem is None:
+            content = digest(group, record.get("prompt"), record.get("answer"))
+            problem = self.problems[group] = Problem(content)
+        name = str(record.get("sample", record.get("id")))
+        if name in problem.samples:
+            raise bad_record(
+                record,
+                f"sample {name} of problem {group!r} came before",
+                "each completion counts once; give each file once",
+            )
+        problem.samples.add(name)
+        self._judge(problem, decided, vote)
+        for key in record["rewards"]:
+            value = reward_of(record, key, remedy)
+            if value is not None:
+                total = self.rewards.setdefault(key, [0.0, 0.0])
+                total[0] += value
+                total[1] += 1
+        self._measure(record)
+        if mixing is not None:
+            self.mixings.append(mixing)
+
+    def _judge(self, problem: Problem, value: float | None, vote: str | None) -> None:
+        if value is None:
+            problem.unjudged += 1
+            return
+        right = value >= self.threshold
+        problem.judged += 1
+        problem.correct += right
+        # The reward says that all right answers are one, however they are written.
+        ballot = "\0right" if right else vote
+        if ballot is not None:
+            count = problem.votes.setdefault(ballot, [0, 0])
+            count[0] += 1
+            count[1] += right
+
+    def _measure(self, record: Record) -> None:
+        tokens = _tokens(record)
+        if tokens is not None:
+            self.lengths["tokens"] += tokens
+            self.measured["tokens"] += 1
+        self.lengths["characters"] += len(record.get("completion", ""))
+        self.measured["characters"] += 1
+        if "finish" in record:
+            self.finishes[str(record["finish"])] += 1
+
+    def figures(self, pass_k: Sequence[int] = ()) -> dict[str, Any]:
+        """Everything measured. A figure that the completions cannot give is None.
+
+        Completions that could not be judged are counted as `unjudged` and left out of the rates;
+        `pass@1_if_unjudged_wrong` is what pass@1 comes to if none of them is right.
+        """
+        problems = list(self.problems.values())
+        counts = [(each.judged, each.correct) for each in problems if each.judged]
+        sizes = [each.completions for each in problems]
+        total, unjudged = sum(sizes), sum(each.unjudged for each in problems)
+        interval = statistics.clustered_interval(counts) if counts else None
+        made: dict[str, Any] = {
+            **{name: self.origin.get(name) for name in ("benchmark", "split", "model", "revision")},
+            **({"step": self.origin["step"]} if "step" in self.origin else {}),
+            "pass@1": statistics.pass_at_1(counts) if counts else None,
+            "pass@1_low": interval.low if interval else None,
+            "pass@1_high": interval.high if interval else None,
+            "interval": f"95 %, {INTERVAL}",
+        }
+        if unjudged:
+            made["pass@1_if_unjudged_wrong"] = fmean([each.correct / each.completions for each in problems])
+        for k in pass_k:
+            enough = counts and min(n for n, _ in counts) >= k
+            made[f"pass@{k}"] = statistics.pass_at_k(counts, k) if enough else None
+        k = max(sizes)
+        if k > 1:
+            shares = [statistics.majority(each.votes) for each in problems if each.judged]
+            made[f"cons@{k}"] = fmean(shares) if shares else None
+        made |= {
+            "problems": len(problems),
+            "completions": total,
+            "k": k,
+            "k_min": min(sizes),
+            "unjudged": unjudged,
+            "problems_unjudged": len(problems) - len(counts),
+            "decides": ", ".join(self.deciding),
+            "threshold": self.threshold,
+            **{f"rewards/{name}/mean": s / n for name, (s, n) in self.rewards.items()},
+            **self._lengths(total),
+            "mixing": fmean(self.mixings) if self.mixings else None,
+            "digest": digest(sorted(each.content for each in problems)),
+            "settings": self.origin.get("settings"),
+            "versions": self.origin.get("versions"),
+        }
+        return made
+
+    def _lengths(self, total: int) -> dict[str, Any]:
+        """In tokens only if all completions have them: a mean of two units would mean nothing."""
+        unit = "tokens" if self.measured["tokens"] == total else "characters"
+        finished = self.finishes.total()
+        return {
+            "completions/mean_length": self.lengths[unit] / total,
+            "length_unit": unit,
+            "completions/clipped_ratio": self.finishes["length"] / finished if finished else None,
+        }
+
+
+def origin_of(record: Record, benchmark: str | None) -> dict[str, Any]:
+    """What a completion was made of: benchmark, model, and every setting in its `meta`.
+
+    Completions of equal origin belong to one row of the results.
+    """
+    entries = object_of(record.get("meta"))
+    source = said_by(record, "prompts")
+    settings = {
+        key: list(value) if isinstance(value, tuple) else value  # as it reads back from a file
+        for key, value in said_by(record, "generate").items()
+        if key not in ONLY_HERE
+    }
+    versions = {
+        stage: entry["version"]
+        for stage, entry in entries.items()
+        if isinstance(entry, dict) and "version" in entry
+    }
+    if "score" in entries:
+        settings["rewards"] = said_by(record, "score").get("rewards")
+    steps = [entry["step"] for entry in entries.values() if isinstance(entry, dict) and "step" in entry]
+    return {
+        **({"step": steps[-1]} if steps else {}),  # of the training that these are rollouts of
+        "benchmark": benchmark or source.get("source"),
+        "split": source.get("split"),
+        "model": settings.pop("model", None),
+        "revision": settings.pop("revision", None),
+        "settings": settings,
+        "versions": versions,
+    }
+
+
+def _tokens(record: Record) -> int | None:
+    """Tokens of the completion as its maker counted them."""
+    ids = record.get("completion_ids")
+    if isinstance(ids, list):
+        return len(ids)
+    tokens = said_by(record, "generate").get("tokens")
+    return tokens if isinstance(tokens, int) else None

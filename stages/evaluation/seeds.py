@@ -1,0 +1,63 @@
+"""Several runs that differ in their seed as one curve: the mean of each figure, and how far it is known.
+
+The band is the 95 % confidence interval of the mean over seeds: Student's t with one degree less than there
+are runs, times s / sqrt(runs). It says where the mean of very many seeds would lie, not where one more run
+would; of three runs it is 2.5 standard deviations to either side.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stages.evaluation.statistics import Interval, student_975
+from stages.records.record import Record
+
+BAND = "95 % of the mean over seeds, Student's t"
+
+
+def band(values: Sequence[float]) -> Interval | None:
+    """The 95 % interval of the mean of what runs came to; None for a single run."""
+    if len(values) < 2:
+        return None
+    middle = statistics.fmean(values)
+    half = student_975(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(middle - half, middle + half)
+
+
+def over_seeds(histories: Sequence[Sequence[Mapping[str, Any]]]) -> list[Record]:
+    """A line of metrics for each step that all runs have: means, beside each its `_low` and `_high`.
+
+    A figure that one of the runs lacks in a step has no mean there. The interval that a run itself has of a
+    figure is left out.
+    """
+    by_step = [{entry["step"]: entry for entry in history} for history in histories]
+    return [
+        _mean([entries[step] for entries in by_step])
+        for step in sorted(set.intersection(*(set(entries) for entries in by_step)))
+    ]
+
+
+def _mean(entries: Sequence[Mapping[str, Any]]) -> Record:
+    made = Record(step=entries[0]["step"])
+    for name in entries[0]:
+        values = [entry.get(name) for entry in entries]
+        if (
+            name == "step"
+            or _end(name) in entries[0]
+            or not all(type(value) in (int, float) for value in values)
+        ):
+            continue
+        known = [float(value) for value in values if value is not None]
+        made[name] = statistics.fmean(known)
+        found = band(known)
+        if found is not None:
+            made[f"{name}_low"], made[f"{name}_high"] = found
+    return made
+
+
+def _end(name: str) -> str:
+    """The figure of whose interval `name` is an end, if of any: that of one run says nothing of seeds."""
+    return next((name.removesuffix(end) for end in ("_low", "_high") if name.endswith(end)), "")

@@ -1,0 +1,89 @@
+"""Figures for people: the table, what to know before believing it, and the verdict of a gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stages.checkpoints.checkpoint import versions
+from stages.runtime.report import Report
+from stages.runtime.results import Results
+
+CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
+
+
+def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Report) -> Results:
+    """The results of rows that `Figures.figures` made; a pass@1 below `fail_under` is a failure."""
+    for each in found:
+        each["versions"] = {**(each["versions"] or {}), **versions()}
+        _remark(each, report)
+    names = {key: None for each in found for key in each}
+    curves = [key for key in names if key.startswith("pass@") and key[5:].isdigit() and key != "pass@1"]
+    curves += sorted((key for key in names if key.startswith("cons@")), key=len)
+    stepped = "step" in names
+    columns = [
+        "benchmark",
+        "model",
+        *["step"] * stepped,
+        "pass@1",
+        "95 %",
+        *curves,
+        "length",
+        "cut off",
+        "mixing",
+        "n × k",
+    ]
+    rows = [
+        [
+            str(each["benchmark"] or "-"),
+            str(each["model"] or "-").rstrip("/").rpartition("/")[2],
+            *[str(each.get("step", "-"))] * stepped,
+            _percent(each["pass@1"]),
+            f"{_percent(each['pass@1_low'])} – {_percent(each['pass@1_high'])}",
+            *(_percent(each.get(name)) for name in curves),
+            f"{each['completions/mean_length']:.0f} {each['length_unit']}",
+            _percent(each["completions/clipped_ratio"]),
+            _percent(each["mixing"]),
+            f"{each['problems']} × {each['k']}",
+        ]
+        for each in found
+    ]
+    problems = sum(each["problems"] for each in found)
+    completions = sum(each["completions"] for each in found)
+    report.summary(f"measured {completions} completions of {problems} problems")
+    return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
+
+
+def _remark(each: dict[str, Any], report: Report) -> None:
+    name = f"{each['model'] or 'completions'} on {each['benchmark'] or 'records'}"
+    name += f", step {each['step']}" if "step" in each else ""
+    clipped = each["completions/clipped_ratio"]
+    if clipped is not None and clipped > CLIPPED:
+        report.note(f"{name}: {clipped:.0%} were cut off at the token limit; raise --max-tokens")
+    if each["unjudged"]:
+        report.note(
+            f"{name}: {each['unjudged']} of {each['completions']} could not be judged and are left out; "
+            f"pass@1 is {_percent(each['pass@1_if_unjudged_wrong'])} if all of them are wrong"
+        )
+    if each["k_min"] != each["k"]:
+        report.note(f"{name}: between {each['k_min']} and {each['k']} completions a problem")
+    for key, value in each.items():
+        if key.startswith("pass@") and key[5:].isdigit() and value is None:
+            report.note(f"{name}: {key} needs {key[5:]} judged completions of every problem")
+
+
+def _failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None:
+    """What could not be judged cannot pass: the gate takes it for wrong."""
+    if fail_under is None:
+        return None
+    for each in found:
+        value = each.get("pass@1_if_unjudged_wrong", each["pass@1"])
+        if value < fail_under:
+            return (
+                f"pass@1 of {each['model'] or 'the completions'} on {each['benchmark'] or 'the records'} "
+                f"is {_percent(value)}, below {_percent(fail_under)}"
+            )
+    return None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,57 @@
+"""Where a benchmark's rows come from: a folder on this machine first, else the hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.formats.tables import read_rows
+from stages.records.record import Record
+from stages.runtime.errors import Unavailable, said
+
+FOLDER = "R1_DATA"
+
+
+def rows_of(*, file: str, hub: tuple[str, str | None, str], data: Path | None) -> Iterator[Record]:
+    """The rows of `file` in the data folder (`data`, else the environment's R1_DATA), else from the hub.
+
+    `file` is a path as in `math/gsm8k_test.jsonl`; the folder may hold it under that path or by
+    its name alone. `hub` is (data set, configuration, split). Raises Unavailable where there is neither.
+    """
+    found = local(file, data)
+    if found is not None:
+        return read_rows(str(found))
+    return hub_rows(*hub, otherwise=file)
+
+
+def local(file: str, data: Path | None) -> Path | None:
+    """Where `file` is on this machine, or None."""
+    folder = str(data) if data is not None else os.environ.get(FOLDER, "")
+    if not folder:
+        return None
+    places = (Path(folder) / file, Path(folder) / Path(file).name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def hub_rows(repository: str, config: str | None, split: str, *, otherwise: str = "") -> Iterator[Record]:
+    """The rows of a hub data set's split; it is downloaded once and cached by `datasets`.
+
+    Raises Unavailable where it cannot be had; `otherwise` is the file that would serve instead.
+    """
+    instead = f", or let {FOLDER} name a folder that holds {otherwise}" if otherwise else ""
+    try:
+        import datasets  # type: ignore[import-untyped]
+    except ImportError:
+        raise Unavailable(
+            f"{repository} is on the hub, which needs datasets{instead}",
+            install="pip install datasets",
+        ) from None
+    datasets.disable_progress_bars()
+    try:
+        table = datasets.load_dataset(repository, config, split=split)
+    except Exception as error:  # the hub's client raises its transport's errors, which share no class
+        raise Unavailable(
+            f"cannot get {repository} ({split}) from the hub: {said(error)}{instead}"
+        ) from error
+    return (Record(row, place=f"{repository}:{split}[{number}]") for number, row in enumerate(table, 1))

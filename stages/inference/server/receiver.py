@@ -1,0 +1,80 @@
+"""What takes new weights in vLLM's workers, under `--weight-transfer-config '{"backend": "r1"}'`.
+
+vLLM finds it through the entry point `vllm.general_plugins` wherever r1 is installed. The other end is
+`follower.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vllm.distributed.weight_transfer.base import WeightTransferEngine
+
+from stages.inference.server import transfer
+from stages.inference.vllm import weights as vllm_weights
+from stages.runtime.errors import R1Error
+
+
+@dataclass
+class Wanted:
+    """What the trainer needs of this server: `temperature` is the one it will sample at."""
+
+    temperature: float
+
+
+@dataclass
+class Source:
+    """Where the trainer waits; `timeout` is in seconds, for what the line gives at once."""
+
+    host: str
+    port: int
+    secret: str
+    timeout: float
+
+
+class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
+    """One worker's part. What it raises reaches the trainer as the server's answer."""
+
+    init_info_cls = Wanted
+    update_info_cls = Source
+    supports_draft_weight_update = False
+
+    def init_transfer_engine(self, init_info: Wanted) -> None:
+        """Raises R1Error where the log-probabilities this server gives are not those it draws with."""
+        mode = self.model_config.logprobs_mode
+        plain = mode == "raw_logprobs" and init_info.temperature == 1
+        if mode != "processed_logprobs" and not plain:
+            raise R1Error(
+                f"its log-probabilities ({mode}) are not those it draws with at temperature "
+                f"{init_info.temperature:g}: start it with --logprobs-mode processed_logprobs"
+            )
+
+    def start_weight_update(self) -> None:
+        """Nothing to prepare: a layer is laid out anew when its weights come."""
+        self.held: int | None = None
+
+    def update_weights(self, update_info: dict[str, Any]) -> None:
+        """Takes all weights. Raises R1Error where they are not what was sent.
+
+        vLLM's own waits for the accelerator afterwards, and fails where there is none.
+        """
+        source = self.parse_update_info(update_info)
+        self.receive_weights(source)
+
+    def receive_weights(self, update_info: Source) -> None:
+        """See `update_weights`."""
+        came = transfer.receive(
+            update_info.host, update_info.port, update_info.secret, timeout=update_info.timeout
+        )
+        self.held = vllm_weights.load(self.vllm_config, self.model, came, self.model_config.dtype)
+
+    def finish_weight_update(self) -> None:
+        """Raises R1Error where nothing came, or a worker that has all of the model computes otherwise."""
+        if self.held is None:
+            raise R1Error("no weights have come since the update began")
+        if self.parallel_config.world_size == 1 and vllm_weights.loaded(self.model) != self.held:
+            raise R1Error("the sampler does not hold the weights that came: their checksums differ")
+
+    def shutdown(self) -> None:
+        """Holds nothing between two updates."""

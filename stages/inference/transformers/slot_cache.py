@@ -1,0 +1,124 @@
+"""Keys and values of sequences that are decoded side by side, one token of each in a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stages.inference.transformers.ragged import seen_by
+
+
+class SlotCache:
+    """Keys and values of running sequences, `[slots, Hk, capacity, D]` for each layer.
+
+    Slots `0..n-1` are in use: the last ones move to where a sequence has ended. Capacity
+    grows by half when a sequence outgrows it, so nothing is reallocated from step to step.
+    """
+
+    def __init__(self, slots: int, *, fixed_rows: int = 0) -> None:
+        self.slots, self.fixed_rows = slots, fixed_rows
+        self.capacity = 0
+        self.lengths = torch.zeros(slots, dtype=torch.long)
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._rows = slice(0, 0)
+
+    def put(self, start: int, stop: int, prompt: Sequence[tuple[Tensor, Tensor]], length: int) -> None:
+        """Fills each slot of `start:stop` with a prompt's keys and values, `[Hk, length, D]` a layer."""
+        self._reserve(prompt, length + 1)
+        for layer, (k, v) in enumerate(prompt):
+            self._keys[layer][start:stop, :, :length] = k
+            self._values[layer][start:stop, :, :length] = v
+        self.lengths[start:stop] = length
+
+    def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Copies slots over others, none of which is copied itself."""
+        if not sources:
+            return
+        length = int(self.lengths[sources].max())
+        for tensor in (*self._keys, *self._values):
+            tensor[targets, :, :length] = tensor[sources, :, :length]
+        self.lengths[targets] = self.lengths[sources]
+
+    def truncate(self, slot: int, length: int) -> None:
+        """Forgets what follows the first `length` tokens of a slot."""
+        self.lengths[slot] = length
+
+    def step(self, rows: slice) -> Tensor:
+        """Prepares one token for each of `rows`; returns their positions. `advance` follows the pass."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max()) + 1
+        if longest > self.capacity:
+            self._grow(max(longest, self.capacity + self.capacity // 2))
+        self._rows = rows
+        device = self._keys[0].device
+        self._at = lengths.to(device)
+        self._span = self._room(longest)
+        steps = torch.arange(self._span, device=device)
+        self._distance = self._at[:, None] - steps  # [n, span]: how far back each key lies
+        self._index = torch.arange(rows.start, rows.stop, device=device)
+        return self._at
+
+    @property
+    def spans(self) -> Tensor:
+        """See `Layout`."""
+        return F.pad(self._at + 1, (0, max(self.fixed_rows - len(self._at), 0)))
+
+    def advance(self, rows: slice) -> None:
+        """The tokens of the last pass are part of their sequences."""
+        self.lengths[rows] += 1
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+        keys, values = self._keys[layer], self._values[layer]
+        first, n = self._rows.start, self._rows.stop - self._rows.start
+        # Rows past n only fill a fixed shape; they see and change nothing.
+        keys[self._index, :, self._at] = k[:, :n].transpose(0, 1)
+        values[self._index, :, self._at] = v[:, :n].transpose(0, 1)
+        heads, total, _ = q.shape
+        queries = q[:, :n].transpose(0, 1).reshape(n, keys.shape[1], -1, q.shape[2])  # n Hk shared D
+        seen = seen_by(self._distance, window)[:, None, None]
+        groups = [(0, n, self._span)]
+        if self.fixed_rows:  # each attends by itself, so that its span depends on no other
+            groups = [(row, row + 1, self._room(int(self.lengths[first + row]) + 1)) for row in range(n)]
+        parts = [
+            F.scaled_dot_product_attention(
+                queries[start:stop],
+                keys[first + start : first + stop, :, :span],
+                values[first + start : first + stop, :, :span],
+                attn_mask=seen[start:stop, ..., :span],
+                scale=scale,
+            )
+            for start, stop, span in groups
+        ]
+        out = parts[0] if len(parts) == 1 else torch.cat(parts)
+        out = out.reshape(n, heads, -1).transpose(0, 1)
+        return out if total == n else F.pad(out, (0, 0, 0, total - n))
+
+    def _room(self, length: int) -> int:
+        """As many places as are looked at for a sequence of `length`."""
+        return min(_rounded(length), self.capacity)
+
+    def _reserve(self, like: Sequence[tuple[Tensor, Tensor]], need: int) -> None:
+        if not self._keys:
+            self.capacity = _rounded(need)
+            for k, v in like:
+                self._keys.append(k.new_zeros(self.slots, k.shape[0], self.capacity, k.shape[2]))
+                self._values.append(v.new_zeros(self.slots, v.shape[0], self.capacity, v.shape[2]))
+        elif need > self.capacity:
+            self._grow(need)
+
+    def _grow(self, need: int) -> None:
+        capacity = _rounded(need)
+        for tensors in (self._keys, self._values):
+            for layer, old in enumerate(tensors):
+                new = old.new_zeros(old.shape[0], old.shape[1], capacity, old.shape[3])
+                new[:, :, : self.capacity] = old
+                tensors[layer] = new
+        self.capacity = capacity
+
+
+def _rounded(length: int) -> int:
+    return -(-length // 64) * 64

@@ -1,0 +1,36 @@
+"""How often the phrases of a text show the habits of reasoning.
+
+English for the four habits of arXiv 2503.01307; reflection, the "aha moment" of the R1 paper, in many
+languages (data/behaviours.toml). A phrase stands for its habit only roughly: figures to watch, not to pay.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from stages.language.tables import table
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """One pattern for each kind; compiled when the first text comes, as that takes some milliseconds."""
+    data = table("behaviours.toml")
+    words = [word for each in data["reflection"].values() for word in each]
+    # Words of scripts that put spaces between words, and no marks inside them, stand alone.
+    alone = "|".join(word for word in words if word[0] < "\u0590")
+    others = "|".join(word for word in words if word[0] >= "\u0590")
+    sources = {kind: "|".join(each) for kind, each in data["phrases"].items()}
+    sources["reflection"] = rf"(?<!\w)(?:{alone})(?!\w)|{others}"
+    return {kind: re.compile(source, re.IGNORECASE) for kind, source in sources.items()}
+
+
+def counted(text: str) -> dict[str, float]:
+    """How often each habit shows in `text`, by its name, reflection last."""
+    plain = text.replace("’", "'")
+    return {kind: float(sum(1 for _ in pattern.finditer(plain))) for kind, pattern in _patterns().items()}
+
+
+def reflects(text: str) -> bool:
+    """Whether a reflection word of any language stands in `text`."""
+    return _patterns()["reflection"].search(text.replace("’", "'")) is not None

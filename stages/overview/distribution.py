@@ -1,0 +1,179 @@
+"""The distribution of a field's values, in bounded memory however many there are.
+
+Numbers are counted one by one while at most `EXACT` of them differ: rewards, lengths, steps. What is more
+goes into bins whose width grows with the value (DDSketch: Masson, Rim & Lee, VLDB 2019), so that a quantile
+is off by at most `ERROR` of itself; mean, standard deviation, least and greatest stay exact. Of texts the
+first `TEXTS` that differ are counted, and what comes after them together.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+EXACT = 2048  # numbers that differ
+ERROR = 0.01  # of a quantile, relative, beyond
+TEXTS = 500  # texts that differ, each of at most `LONGEST` characters
+LONGEST = 100
+SHOWN = 10  # texts told, and bars of a histogram
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+GAMMA = math.log1p(2 * ERROR / (1 - ERROR))
+LARGEST = sys.float_info.max
+
+
+class Moments(NamedTuple):
+    """Of numbers: how many, their mean, and the sum of squared distances from it."""
+
+    number: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def joined(self, other: Moments) -> Moments:
+        """Of both together (Chan, Golub & LeVeque 1983)."""
+        number = self.number + other.number
+        if not self.number or not other.number:
+            return other if other.number else self
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.number / number)
+        squares = self.squares + other.squares + apart * apart * (self.number * other.number / number)
+        return Moments(number, mean, squares)
+
+
+class Distribution:
+    """What was added of one field: numbers, texts (true and false among them) and nulls."""
+
+    def __init__(self) -> None:
+        self.null = self.others = 0
+        self.texts: Counter[str] = Counter()
+        self._counts: dict[float, int] = {}
+        self._bins: Counter[tuple[int, int]] = Counter()
+        self._binned = Moments()
+        self._least, self._greatest = math.inf, -math.inf
+
+    def add(self, value: Any, times: int = 1) -> None:
+        """A JSON value that is no object; a list counts as its length."""
+        kind = type(value)
+        if kind is float or kind is int:
+            self._counts[value] = self._counts.get(value, 0) + times
+            if len(self._counts) > EXACT:
+                self._fold()
+        elif value is None:
+            self.null += times
+        elif kind is list:
+            self.add(len(value), times)
+        else:
+            text = value[:LONGEST] if kind is str else str(value).lower()
+            if text in self.texts or len(self.texts) < TEXTS:
+                self.texts[text] += times
+            else:
+                self.others += times
+
+    def figures(self) -> dict[str, Any]:
+        """How many values there are of each kind, and what they are like; plain JSON values."""
+        self._join_extremes()
+        exact = not self._bins
+        numbers = self._binned.joined(_moments(self._counts))
+        told: dict[str, Any] = {"numbers": numbers.number, "texts": self.texts.total() + self.others}
+        told["null"] = self.null
+        if numbers.number:
+            pairs = self._pairs()
+            ranked = zip(QUANTILES, _quantiles(pairs, numbers.number), strict=True)
+            told |= {
+                "mean": _finite(numbers.mean),
+                "std": _finite(math.sqrt(max(numbers.squares, 0.0) / numbers.number)),
+                "min": self._least,
+                "max": self._greatest,
+                "quantiles": {f"{share:g}": value for share, value in ranked},
+                "exact": exact,
+                "histogram": histogram(pairs),
+            }
+        if told["texts"]:
+            common = dict(self.texts.most_common(SHOWN))
+            told |= {"values": common, "others": told["texts"] - sum(common.values())}
+        return told
+
+    def _fold(self) -> None:
+        """Takes all single numbers into the bins."""
+        self._join_extremes()
+        self._binned = self._binned.joined(_moments(self._counts))
+        for value, count in self._counts.items():
+            self._bins[_bin(_float(value))] += count
+        self._counts.clear()
+
+    def _join_extremes(self) -> None:
+        if self._counts:
+            self._least = min(self._least, _float(min(self._counts)))
+            self._greatest = max(self._greatest, _float(max(self._counts)))
+
+    def _pairs(self) -> list[tuple[float, int]]:
+        """Values in order, each with its count; those of a bin stand in its middle."""
+        if not self._bins:
+            return sorted((_float(value), count) for value, count in self._counts.items())
+        bins = self._bins + Counter()
+        for value, count in self._counts.items():
+            bins[_bin(_float(value))] += count
+        inside = ((min(max(_middle(key), self._least), self._greatest), count) for key, count in bins.items())
+        return sorted(inside)
+
+
+def histogram(pairs: list[tuple[float, int]]) -> list[list[float]]:
+    """[from, to, count] of at most `SHOWN` bars; few values have one each, whose ends are equal."""
+    if len(pairs) <= SHOWN:
+        return [[value, value, count] for value, count in pairs]
+    low, high = pairs[0][0], pairs[-1][0]
+    width = high / SHOWN - low / SHOWN
+    ends = [low * (1 - k / SHOWN) + high * (k / SHOWN) for k in range(SHOWN + 1)]  # of any finite numbers
+    bars = [[ends[k], ends[k + 1], 0] for k in range(SHOWN)]
+    for value, count in pairs:
+        place = int(min((value / width - low / width), SHOWN - 1)) if width else 0
+        bars[place][2] += count
+    return bars
+
+
+def _quantiles(pairs: Iterable[tuple[float, int]], count: int) -> list[float]:
+    """For each of QUANTILES the least value that this share of all is not above."""
+    found: list[float] = []
+    below = 0
+    for value, times in pairs:
+        below += times
+        while len(found) < len(QUANTILES) and below >= QUANTILES[len(found)] * count:
+            found.append(value)
+    return found
+
+
+def _moments(counts: dict[float, int]) -> Moments:
+    number = sum(counts.values())
+    if not number:
+        return Moments()
+    mean = sum(_float(value) / number * count for value, count in counts.items())
+    apart = [(_float(value) - mean, count) for value, count in counts.items()]
+    return Moments(number, mean, sum(each * each * count for each, count in apart))
+
+
+def _bin(value: float) -> tuple[int, int]:
+    """The sign, and which power of (1 + ERROR) / (1 - ERROR) the value is below."""
+    if not value:
+        return 0, 0
+    return (1 if value > 0 else -1), math.ceil(math.log(abs(value)) / GAMMA)
+
+
+def _middle(key: tuple[int, int]) -> float:
+    """The value that is off by at most ERROR from all of the bin."""
+    sign, power = key
+    return sign * min(math.exp(min(power * GAMMA, 709.0)) * (1 - ERROR), LARGEST) if sign else 0.0
+
+
+def _float(value: float) -> float:
+    """A whole number may be greater than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return LARGEST if value > 0 else -LARGEST
+
+
+def _finite(value: float) -> float | None:
+    """None for what JSON has no number for: the figures of numbers near the greatest."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,201 @@
+"""ZeRO by DeepSpeed as a `Strategy`: each rank has a share of optimiser (1), gradients (2), weights (3).
+
+DeepSpeed averages gradients over ranks, and the losses here are shares of one sum: they are multiplied by the
+number of ranks. AdamW is torch's, on the GPU or the CPU, so nothing is compiled when a run begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.runtime.errors import Unavailable, UsageError
+from stages.settings.groups import Optimizer
+from stages.training.parallel.configuration import INSTALL, configuration
+from stages.training.parallel.replicas import MOMENTS, adamw
+from stages.training.parallel.world import BACKENDS, World
+from stages.training.policy import Policy, gathered
+from stages.training.rows import Row
+
+
+@contextlib.contextmanager
+def _configured(file: Path | None) -> Iterator[None]:
+    """Raises UsageError for what DeepSpeed says against the user's `file`; without one it is our fault."""
+    from deepspeed.runtime.config import DeepSpeedConfigError
+
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+        DeepSpeedConfigError,
+    ) as error:
+        if file is None:
+            raise
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UsageError(f"--deepspeed {file}: DeepSpeed does not take it: {said}") from error
+
+
+class _AdamW(torch.optim.AdamW):
+    """AdamW that leaves everything as it is after a gradient of 0."""
+
+    zero: Any = None  # DeepSpeed's optimiser, which has the norm when it calls this one
+    decays: bool = False
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        if self.zero._global_grad_norm > 0 or self.decays:
+            super().step(closure)
+
+
+class _Pass(torch.nn.Module):
+    """A policy's pass over a row as a module, whose weights DeepSpeed gathers as they are needed."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.model, self.compute = policy.model, policy.compute
+
+    def forward(self, row: Row, temperature: float) -> tuple[Tensor, Tensor]:
+        return self.compute(row, temperature)
+
+
+class Zero:
+    """A `Strategy` over the ranks of `world`."""
+
+    def __init__(self, policy: Policy, optimizer: Optimizer, world: World) -> None:
+        """Raises Unavailable where DeepSpeed is missing, and what `configuration` raises."""
+        device = policy.device.type
+        config = configuration(
+            world.parallelism,
+            clip=optimizer.clip,
+            dtype=policy.dtype,
+            device=device,
+            lora=policy.lora,
+        )
+        self.bf16 = config["bf16"]["enabled"]
+        self.whole = config["zero_optimization"]["stage"] < 3
+        deepspeed = _deepspeed(device)
+        self.policy, self.world = policy, world
+        self.named = dict(policy.parameters())
+        policy.autocast = policy.autocast and not self.bf16
+        self.adamw = _AdamW(**adamw(policy, optimizer))
+        module = _Pass(policy)
+        if not self.whole:  # its product is computed outside of the layer
+            head = policy.head.weight
+            deepspeed.zero.register_external_parameter(module, head)
+        with _configured(world.parallelism.deepspeed):
+            self.engine, *_ = deepspeed.initialize(
+                model=module, optimizer=self.adamw, config=config, dist_init_required=False
+            )
+        for group in torch.distributed.distributed_c10d._world.pg_map:  # DeepSpeed has made some of its own
+            group.set_timeout(world.timeout)
+        self.adamw.zero, self.adamw.decays = self.engine.optimizer, bool(optimizer.weight_decay)
+        self._begin_moments()
+        policy.through = self.engine
+
+    def begin(self) -> None:
+        return None
+
+    def backward(self, loss: Tensor, *, last: bool) -> None:
+        self.engine.set_gradient_accumulation_boundary(last)
+        self.engine.backward(loss * self.world.size)
+
+    def step(self, rate: float) -> float:
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.engine.step()
+        overflow = self.engine.optimizer.overflow
+        return math.nan if overflow else float(self.engine.optimizer._global_grad_norm)
+
+    def state(self) -> Iterator[tuple[str, Tensor]]:
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        (steps,) = {float(state["step"]) for state in self._flat_states()} or {0.0}
+        for name, weight in self.named.items():
+            yield f"weight.{name}", safe_get_full_fp32_param(weight).view(self._shape(weight))
+            yield f"step.{name}", torch.tensor(steps)
+            for key in MOMENTS[1:]:
+                moment = safe_get_full_optimizer_state(weight, key)
+                yield f"{key}.{name}", moment.view(self._shape(weight))
+
+    def restore(self, key: str, name: str, value: Tensor) -> None:
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+        weight = self.named[name]
+        if key == "step":
+            for state in self._flat_states():
+                state["step"].copy_(value)
+        elif key == "weight":
+            safe_set_full_fp32_param(weight, value)
+        else:
+            safe_set_full_optimizer_state(weight, value, key)
+
+    def weights(self) -> Iterator[tuple[str, Tensor]] | None:
+        if self.whole and not self.bf16:
+            return None
+        return self._weights()
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        for name, weight in self.policy.unwrapped.named_parameters():
+            if weight.requires_grad:
+                yield name, safe_get_full_fp32_param(weight).view(self._shape(weight))
+            else:
+                with gathered(weight):
+                    yield name, weight.detach().float()
+
+    def _begin_moments(self) -> None:
+        """AdamW's state before the first step, which AdamW itself makes at the first step only."""
+        for flat in self._flats():
+            self.adamw.state[flat] = {
+                "step": torch.zeros((), device=flat.device),
+                "exp_avg": torch.zeros_like(flat),
+                "exp_avg_sq": torch.zeros_like(flat),
+            }
+        if self.whole:
+            self.engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+    def _flats(self) -> list[Tensor]:
+        """This rank's shares of the weights in float32, each a vector."""
+        zero = self.engine.optimizer
+        found: list[Tensor] = (
+            zero.single_partition_of_fp32_groups if self.whole else zero.fp32_partitioned_groups_flat
+        )
+        return found
+
+    def _flat_states(self) -> list[dict[str, Tensor]]:
+        return [self.adamw.state[flat] for flat in self._flats()]
+
+    def _shape(self, weight: Any) -> torch.Size:
+        shape: torch.Size = weight.shape if self.whole else weight.ds_shape
+        return shape
+
+
+def _deepspeed(device: str) -> Any:
+    """The library, told what it computes on, and to be silent."""
+    os.environ.setdefault("DS_ACCELERATOR", device)
+    os.environ.setdefault("LOCAL_RANK", "0")
+    try:
+        import deepspeed
+    except ImportError as error:
+        raise Unavailable(f"--zero needs DeepSpeed ({error})", install=INSTALL) from None
+    deepspeed.utils.logger.setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    # It would be compiled now, and leave its shared memory behind where a rank is killed.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not torch.distributed.is_initialized():  # one process that wants its optimiser offloaded
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        torch.distributed.init_process_group(BACKENDS[device], store=store, rank=0, world_size=1)
+    return deepspeed

@@ -1,0 +1,298 @@
+"""A server of its own as the sampler of grpo: it gets each update's weights, and nothing it drew with others
+is learned.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import environment
+from served import Served
+from test_client import Notes
+from test_vllm_server import Serve, gap
+from transformers import AutoModelForCausalLM
+
+from stages.inference.complete import Plan, run_plan
+from stages.inference.server import client, transfer
+from stages.inference.server.follower import DRAW, ServerFollower
+from stages.records import templates
+from stages.records.record import Record
+from stages.runtime.errors import BadInput, R1Error, Unavailable, UsageError
+from stages.settings.groups import Endpoint, Engine, Lora, Sampling
+from stages.training.policy import Policy
+
+TAKES_WEIGHTS = ("--enable-scale-out", "--weight-transfer-config", '{"backend": "r1"}')
+SERVER = Engine(backend="openai")
+SHORT = Sampling(max_tokens=12)
+
+
+def opened(model: Path, url: str, **options: Any) -> ServerFollower:
+    endpoint = Endpoint(url, patience=120, request_timeout=120)
+    return ServerFollower(str(model), SERVER, endpoint, **{"temperature": 1.0, "report": Notes(), **options})
+
+
+PROBLEMS = [Record(id=f"p{i}", prompt=f"What is {i} + 3?") for i in range(4)]
+
+
+def drawn(
+    remote: ServerFollower, template: str = "r1-zero", problems: Sequence[Record] = PROBLEMS
+) -> list[Record]:
+    plan = Plan("m", templates.load(template), SHORT, 0, 2, SERVER, tokens=True)
+    return list(run_plan(problems, plan, remote))
+
+
+@pytest.mark.parametrize("fault", ["no weights", "no tokens", "no address"])
+def test_a_server_that_does_not_take_weights_is_refused_with_the_command(
+    fault: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(client, "FIRST", 0.02)
+    served = Served()
+    page = {
+        "data": [{"id": "m", "max_model_len": 64}],
+        "weight_version": "default",
+        "world_size": 1,
+    }
+    served.models = (200, page)
+    try:
+        if fault == "no address":
+            with pytest.raises(UsageError, match="--base-url"):
+                ServerFollower(str(tiny), SERVER, Endpoint(), 1.0, Notes())
+        elif fault == "no weights":
+            served.pages["/weight_info"] = (404, {"detail": "Not Found"})
+            with pytest.raises(Unavailable, match=r"takes no weights.*VLLM_SERVER_DEV_MODE=1"):
+                opened(tiny, served.url)
+        else:
+            served.reply = lambda body: (403, {"error": {"message": "use --enable-scale-out"}})
+            with pytest.raises(Unavailable, match="--enable-scale-out"):
+                opened(tiny, served.url)
+    finally:
+        served.stop()
+
+
+class Sampler:
+    """What vLLM does of all this, in little: `workers` take the weights, and answers have the version of the
+    last.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.held: list[dict[str, torch.Tensor]] = []
+        self.versions = ["default"]
+        self.logprob = -0.5
+        self.workers = workers
+        self.served = Served()
+        self.served.models = (200, {"data": [{"id": "m", "max_model_len": 64}]})
+        self.served.pages = {
+            "/weight_info": (200, {"weight_version": "default"}),
+            "/get_world_size": (200, {"world_size": workers}),
+        }
+        self.served.reply = self.reply
+
+    def reply(self, body: dict[str, Any]) -> tuple[int, Any]:
+        if source := body.get("update_info"):
+            with ThreadPoolExecutor(self.workers) as pool:
+                takes = [pool.submit(self.take, **source) for _ in range(self.workers)]
+            self.held = [taken.result() for taken in takes]
+        self.versions += [body[key] for key in ("new_version", "weight_version") if key in body]
+        if "token_ids" not in body:
+            return (400, {}) if self.served.paths[-1] == DRAW else (200, {})
+        ids = [7] * body["sampling_params"]["max_tokens"]
+        choice = {
+            "token_ids": ids,
+            "finish_reason": "length",
+            "logprobs": {"content": [{"logprob": self.logprob}] * len(ids)},
+            "weight_versions": [{"version": self.versions[-1], "start": 0, "end": len(ids)}],
+        }
+        return 200, {"choices": [choice]}
+
+    def take(self, host: str, port: int, secret: str, timeout: float) -> dict[str, torch.Tensor]:
+        return dict(transfer.receive(host, port, secret, timeout=timeout))
+
+
+@pytest.fixture
+def sampler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sampler]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(client, "FIRST", 0.02)
+    made = Sampler(workers=2)
+    yield made
+    made.served.stop()
+
+
+def test_every_worker_gets_the_weights_and_every_rank_knows_their_name(sampler: Sampler, tiny: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    held = remote.follow(model)
+    other = opened(tiny, sampler.served.url, is_main=False)
+    assert other.follow(model) == held
+    assert sampler.versions == ["default", "r1: in transit", f"r1:{held:016x}"]
+    wanted = dict(model.named_parameters())
+    assert len(sampler.held) == 2
+    for each in sampler.held:
+        assert each.keys() == wanted.keys()
+        assert all(torch.equal(each[name], weight) for name, weight in wanted.items())
+    for rank in (remote, other):
+        records = drawn(rank, "none")
+        assert {tuple(record["logprobs"]) for record in records} == {(-0.5,) * SHORT.max_tokens}
+        assert {record["finish"] for record in records} == {"length"}
+
+
+def test_what_other_weights_drew_is_not_learned(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32))
+    sampler.versions.append("default")  # as after a new start
+    with pytest.raises(R1Error, match=r"sampled with default.*--resume"):
+        drawn(remote, "none")
+
+
+def test_a_probability_that_is_none_ends_the_run(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32))
+    sampler.logprob = -9999.0
+    with pytest.raises(R1Error, match="not finite"):
+        drawn(remote, "none")
+
+
+def test_a_token_that_the_model_does_not_know_is_refused(sampler: Sampler, tiny: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    size = model.config.vocab_size
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(model)
+    extra = [f"<extra{i}>" for i in range(size - len(remote.tokenizer) + 1)]
+    remote.tokenizer.add_tokens(extra)
+    problem = Record({"id": "q", "prompt": extra[-1]}, place="p:1")
+    with pytest.raises(BadInput, match=rf"p:1: has token {size} .* embeddings of {size}"):
+        drawn(remote, "none", problems=[problem])
+
+
+def test_a_closed_one_does_not_begin_again(sampler: Sampler, tiny: Path) -> None:
+    remote = opened(tiny, sampler.served.url)
+    remote.close()
+    with pytest.raises(R1Error, match="closed"):
+        drawn(remote, "none")
+
+
+def test_weights_that_do_not_go_over_are_an_error_with_the_servers_reason(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    sampler.served.reply = lambda body: (
+        (500, {"error": {"message": "no room"}}) if "update_info" in body else (200, {})
+    )
+    with pytest.raises(R1Error, match=r"/update_weights: 500 no room"):
+        remote.follow(model)
+    monkeypatch.setattr(transfer, "TOGETHER", 0.1)
+    sampler.workers = 1  # of two that it spoke of
+
+    def lost(body: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            return sampler.reply(body)
+        except OSError as error:
+            return 500, {"error": {"message": str(error)}}
+
+    sampler.served.reply = lost
+    with pytest.raises(R1Error, match=r"/update_weights: 500 the line broke"):
+        remote.follow(model)
+
+
+@pytest.fixture(scope="module")
+def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    pytest.importorskip("vllm", reason="vllm is not installed here")
+    log = tmp_path_factory.mktemp("serve") / "log"
+    made = Serve(smollm2, log, *TAKES_WEIGHTS, VLLM_SERVER_DEV_MODE="1")
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(420)
+def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serve, smollm2: Path) -> None:
+    policy = Policy(str(smollm2), Engine(device="cpu", threads=1), Lora())
+    remote = opened(smollm2, serve.url)
+    first = remote.follow(policy.unwrapped)
+    before = drawn(remote)
+    assert gap(policy, before) < 1e-3
+    with torch.no_grad():
+        for weight in policy.unwrapped.parameters():
+            weight.mul_(1.01)
+    assert gap(policy, before) > 1e-2, "the weights differ enough to be told apart"
+    assert remote.follow(policy.unwrapped) != first
+    assert gap(policy, drawn(remote)) < 1e-3
+    assert gap(policy, drawn(remote, "r1")) < 1e-3
+    # Another run gives the same server weights of its own.
+    other = opened(smollm2, serve.url)
+    other.follow(Policy(str(smollm2), Engine(device="cpu", threads=1), Lora()).unwrapped)
+    with pytest.raises(R1Error, match="does not hold the weights that are trained: it sampled with r1:"):
+        drawn(remote)
+    # An update that its trainer broke off does not stand in the next one's way.
+    other._tell("/start_weight_update")
+    again = opened(smollm2, serve.url)
+    again.follow(policy.unwrapped)
+    assert gap(policy, drawn(again)) < 1e-3
+
+
+@pytest.mark.full
+@pytest.mark.timeout(420)
+def test_log_probabilities_of_another_temperature_are_refused(serve: Serve, smollm2: Path) -> None:
+    with pytest.raises(Unavailable, match="--logprobs-mode processed_logprobs"):
+        opened(smollm2, serve.url, temperature=0.7)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(420)
+def test_grpo_goes_on_after_its_server_was_killed(
+    serve: Serve, smollm2: Path, reward: str, command: list[str], tmp_path: Path
+) -> None:
+    problems, out = tmp_path / "in.jsonl", tmp_path / "out"
+    lines = [{"id": f"p{i}", "prompt": f"{i} + 3 ="} for i in range(4)]
+    problems.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = (
+        "grpo", problems, "-m", smollm2, "-o", out, "--backend", "openai", "--base-url", serve.url, "-r",
+        reward,
+        "-t", "none", "-n", 4, "--problems", 2, "--max-tokens", 8, "--lr", "1e-4", "--save-every", 1,
+        "--threads", 1,
+        "--patience", 120, "--steps", 1000,
+        "--eval", problems, "--eval-reward", reward, "--eval-every", 2, "--eval-samples", 1,
+    )  # fmt: skip
+    line = [*command, *map(str, words)]
+    running = subprocess.Popen(line, env=environment(), stderr=subprocess.PIPE)
+    log = Path(f"{out}.partial") / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not log.exists() or log.read_bytes().count(b"\n") < 2:
+        assert running.poll() is None, running.stderr and running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    serve.kill()
+    threading.Timer(1, serve.start).start()
+    _, said = running.communicate(timeout=200)
+    assert running.returncode == 1, said
+    assert re.search(
+        rb"does not hold the weights|did not go over|/(pause|update|start|finish|resume)", said
+    ), said
+    assert b"bug" not in said
+    serve.wait()
+    steps = log.read_bytes().count(b"\n")
+    done = subprocess.Popen([*line, "--resume"], env=environment(), stderr=subprocess.PIPE)
+    while log.read_bytes().count(b"\n") < steps + 2:
+        assert done.poll() is None, done.stderr and done.stderr.read()
+        time.sleep(0.1)
+    done.terminate()
+    done.communicate(timeout=60)
+    first, *made = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [m["step"] for m in made] == list(range(1, len(made) + 1))
+    measured = [m["step"] for m in (first, *made) if "eval/in/pass@1" in m]
+    assert measured == list(range(0, len(made) + 1, 2))
+    assert max(m["sampling/logp_gap_mean"] for m in made) < 1e-3

@@ -1,0 +1,137 @@
+"""Weights over TCP: what comes is what was sent, to those who know the secret, and what is cut or altered is
+refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.inference.fingerprint import fingerprint
+from stages.inference.server import transfer
+from stages.runtime.errors import R1Error
+
+WEIGHTS = {
+    "embed": torch.randn(7, 5),
+    "norm": torch.randn(5).bfloat16(),
+    "turned": torch.randn(4, 6).T,
+    "empty": torch.empty(0, 3),
+    "scalar": torch.tensor(2.5),
+}
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def sender() -> Iterator[transfer.Sender]:
+    made = transfer.Sender(timeout=5)
+    yield made
+    made.close()
+
+
+def sent(sender: transfer.Sender, workers: int = 1) -> Callable[[], Any]:
+    """Sends in a thread; what is returned waits for it, and gives its result or raises what it raised."""
+    found: list[Any] = []
+
+    def work() -> None:
+        try:
+            found.append(sender.send(WEIGHTS.items(), workers, lambda: False))
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    def result() -> Any:
+        thread.join(10)
+        assert found, "it still sends"
+        if isinstance(found[0], OSError):
+            raise found[0]
+        return found[0]
+
+    return result
+
+
+def received(sender: transfer.Sender, secret: str = "") -> dict[str, Tensor]:
+    return dict(transfer.receive(HOST, sender.port, secret or sender.secret, timeout=5))
+
+
+def test_every_worker_gets_the_same_weights(sender: transfer.Sender) -> None:
+    result = sent(sender, workers=2)
+    got: list[dict[str, Tensor]] = []
+    threads = [threading.Thread(target=lambda: got.append(received(sender))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(got) == 2
+    for each in got:
+        assert list(each) == list(WEIGHTS)
+        for name, weight in WEIGHTS.items():
+            assert each[name].dtype == weight.dtype
+            assert torch.equal(each[name], weight)
+    assert result() == fingerprint(WEIGHTS.values())
+
+
+def test_who_does_not_know_the_secret_gets_nothing(sender: transfer.Sender) -> None:
+    result = sent(sender)
+    with pytest.raises(ConnectionError):
+        received(sender, "0" * len(sender.secret))
+    with socket.create_connection((HOST, sender.port)) as line:
+        line.sendall(b"too short")
+    assert len(received(sender)) == len(WEIGHTS)
+    result()
+
+
+def test_altered_weights_are_refused(sender: transfer.Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = transfer._fill
+
+    def altered(line: socket.socket, place: memoryview) -> None:
+        fill(line, place)
+        if len(place) == WEIGHTS["embed"].nbytes:
+            place[17] ^= 4
+
+    monkeypatch.setattr(transfer, "_fill", altered)
+    result = sent(sender)
+    with pytest.raises(R1Error, match="checksums differ"):
+        received(sender)
+    result()
+
+
+def test_a_line_that_breaks_is_no_set_of_weights(sender: transfer.Sender) -> None:
+    def broken() -> Iterator[tuple[str, Tensor]]:
+        yield "embed", WEIGHTS["embed"]
+        raise ConnectionError("pulled out")
+
+    def send() -> None:
+        with contextlib.suppress(ConnectionError):
+            sender.send(broken(), 1, lambda: False)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    with pytest.raises(ConnectionError, match="before all weights had come"):
+        received(sender)
+    thread.join(10)
+
+
+def test_a_worker_that_leaves_is_noticed_and_one_that_never_comes_too(
+    sender: transfer.Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WEIGHTS, "larger than what a socket holds", torch.zeros(1 << 24))
+    result = sent(sender)
+    with socket.create_connection((HOST, sender.port)) as line:
+        line.sendall(sender.secret.encode())
+    with pytest.raises(ConnectionError):
+        result()
+    with pytest.raises(ConnectionError, match="0 of 1 workers came"):
+        sender.send(WEIGHTS.items(), 1, lambda: True)
+
+
+def test_the_local_address_is_one_of_this_machine(sender: transfer.Sender) -> None:
+    assert transfer.local_address(HOST, sender.port) == HOST
