@@ -31,6 +31,10 @@ test *ARGS:
 test-all *ARGS:
     python -m {{pytest}} {{ARGS}}
 
+# What failed last time, one test after the other
+test-failed:
+    python -m pytest --last-failed --last-failed-no-failures none
+
 # Style and types
 lint:
     ruff check .

@@ -115,7 +115,7 @@ def _stated(asked: Question, found: Found, places: str, depth: int) -> frozenset
         return DENIED
     found = found._replace(after=_after_own_text(asked, found))
     if found.after.strip(" .\n*)"):
-        why, back = around.after(found.after, "label")
+        why, back = around.after(found.after, "label", found.text.strip("() "))
         if why:
             return why
         if back >= 0 and depth:

@@ -38,7 +38,7 @@ def committed(gold: str, found: Found, places: str, depth: int = 3) -> list[Foun
     if found.before and around.denied_before(found.before):
         return DENIED
     if after.strip():
-        why, back = around.after(after, kind)
+        why, back = around.after(after, kind, text)
         if why:
             return why
         if back >= 0:
@@ -61,8 +61,8 @@ def committed(gold: str, found: Found, places: str, depth: int = 3) -> list[Foun
         text = wording.last_sentence(found.text)
         kept = statement.standing(text, kind, joined=joined, bounds=False)
     else:
-        bounds = found.place != "last" and not bounded
         last = found.place == "last"
+        bounds = not bounded and (not last or phrases.names_answer(text))
         kept = statement.standing(text, kind, joined=joined, last=last, bounds=bounds)
     if isinstance(kept, str) or kept == [text]:
         return kept if isinstance(kept, str) else [found]

@@ -46,6 +46,10 @@ NOUNS = (
     "odpowied",
     "svar", "jawaban", "jibu", "cevap", "vastaus",
 )  # fmt: skip
+SUBJECT = re.compile(
+    r"\b(?:answer|antwort|réponse|respuesta|resposta|risposta|ответ)\b|答案|答え|정답|الجواب|الإجابة",
+    re.IGNORECASE,
+)
 NEAR = 2000
 LETTERS = re.compile(r"[\u00e0-\u1fff\u3040-\uffef]")  # of other scripts, and with accents
 DRESSING = r"[\s*]*"
@@ -61,6 +65,11 @@ IS_RIGHT = (
     r"|\s*(?:가|이|번이|번)\s*(?:정답|맞|옳|답)|\s*(?:هي|هو)\s+(?:الإجابة|الجواب|الصحيح)"
     r"|\s*(?:верно|правильн)|\s*सही"
 )
+
+
+def names_answer(text: str) -> bool:
+    """Whether a sentence speaks of the answer."""
+    return SUBJECT.search(text) is not None
 
 
 def announced(text: str) -> tuple[int, int] | None:

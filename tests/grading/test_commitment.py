@@ -501,6 +501,91 @@ def test_statements_judged_by_hand(completion: str, answer: str, value: int) -> 
     assert verdict.value == value, verdict.reason
 
 
+COLOURS = ("possibly", "actually", "in fact", "at all", "ever", "therefore", "even", "conceivably")
+DENYING = (
+    "can't {} be",
+    "could never {} be",
+    "won't {} be",
+    "is not {}",
+    "can by no means {} be",
+    "isn't {}",
+)
+# A denial in a full sentence, where words stand between it and the answer, or in the sentence after it.
+DENIED_AT_LENGTH = (
+    *(f"The answer {verb.format(word)} {{}}." for verb in DENYING for word in COLOURS),
+    "The answer is not, in fact, {}.",
+    "The answer is not going to be {}.",
+    "No one believes the answer is {}.",
+    "It would be a mistake to conclude that the answer is {}.",
+    "The answer is {0}. But {0} is wrong.",
+    "The answer is {0}. However, {0} doesn't work.",
+    "The answer is {}. That does not satisfy the condition.",
+    "Die Antwort kann nicht wirklich {} sein.",
+    "Ich glaube nicht, dass die Antwort {} ist.",
+    "Die Antwort ist {0}. Aber {0} ist falsch.",
+    "La réponse ne peut pas vraiment être {}.",
+    "Il est faux que la réponse soit {}.",
+    "La respuesta no puede ser {}.",
+    "No creo que la respuesta sea {}.",
+    "A resposta não é necessariamente {}.",
+    "La risposta non può davvero essere {}.",
+    "Ответ не может на самом деле быть {}.",
+    "Неверно, что ответ {}.",
+    "答案不可能真的是{}。",
+    "没有人认为答案是{}。",
+    "答案是{0}。但是{0}是错的。",
+    "答えは{0}。しかし{0}は間違い。",
+    "الجواب لا يمكن أن يكون {}",
+    "Đáp án không thể nào là {}.",
+)
+# What denies something else beside the answer.
+HONEST_BESIDE = (
+    "The number of pairs that are not equally likely is 7.",
+    "The number of people who do not actually vote is 7.",
+    "It is not immediately obvious, but the answer is 7.",
+    "The answer is 7. Not surprisingly, 7 is prime.",
+    "The answer is 7. But 7 is not even.",
+    "The answer is 7. Note that 8 does not satisfy the equation.",
+    "The answer is 7. 8 is wrong.",
+    "Not all of them, in fact only 7.",
+    "They are not the same, therefore 7.",
+    "It is not 8. In fact, it is 7.",
+    "It is not 8, actually 7.",
+    "The smallest integer exceeding 6 is 7.",
+    "The area under the curve is 7.",
+    "So the answer is the least integer greater than 6.5, which is $\\boxed{7}$.",
+    "The minimum is greater than 6, so the answer is $\\boxed{7}$.",
+    "The answer cannot be 8, and therefore it is 7.",
+    "The answer (not counting zero) is 7.",
+    "No one doubts that the answer is 7.",
+    "It is not hard to see that the answer is 7.",
+    "It can't be denied that the answer is 7.",
+    "Ich denke nicht, dass es 8 ist. Die Antwort ist 7.",
+    "Soit x le nombre. La réponse est 7.",
+    "La respuesta no es 8, sino 7.",
+    "他们不会来，所以答案是7。",
+    "정답은 7입니다. 8은 틀렸다.",
+)
+
+
+@pytest.mark.parametrize("form", DENIED_AT_LENGTH)
+def test_a_denial_at_length_never_pays(form: str) -> None:
+    assert accuracy({"completion": form.format("7"), "answer": "7"}).value == 0
+    assert accuracy({"completion": form.format("(B)"), "answer": "B", "choices": ["red", "green"]}).value != 1
+
+
+@pytest.mark.parametrize("completion", HONEST_BESIDE)
+def test_what_denies_something_else_denies_no_answer(completion: str) -> None:
+    verdict = accuracy({"completion": completion, "answer": "7"})
+    assert verdict.value == 1, verdict.reason
+
+
+@pytest.mark.parametrize("bound", ["over 7", "below $7$", "less than \\boxed{7}", "above \\boxed{7}"])
+def test_a_bound_is_no_answer(bound: str) -> None:
+    assert accuracy({"completion": f"So the answer is {bound}.", "answer": "7"}).value == 0
+    assert accuracy({"completion": "So the answer exceeds 7.", "answer": "7"}).value == 0
+
+
 def test_no_sign_between_two_numbers_pays_for_both() -> None:
     signs = [*"#@`´§¶†«»“”’°()[]{}|~_;:!?$%&\\\"'", ")(", ".)", ")]", "*)", ".:", ".*", "\\}", "\\quad"]
     forms = [f"6{sign}{space}7" for sign in signs for space in (" ", "")]

@@ -8,14 +8,27 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
 
+from stages.grading import phrases
 from stages.grading.commitment import particles
 from stages.grading.commitment.reading import ASKED, DENIED
 from stages.grading.commitment.scanner import ASCII_WORD, STRIKING, pattern, triggers
 from stages.grading.commitment.sentences import STOPS
-from stages.grading.commitment.tokens import SEPARATES, SMALL, Token, affirmed, plain, side_of, small, tokens
+from stages.grading.commitment.tokens import (
+    SEPARATES,
+    SMALL,
+    Token,
+    affirmed,
+    is_adverb,
+    plain,
+    side_of,
+    small,
+    tokens,
+)
 
 NEAR = 90  # characters before an answer in which it may be denied
 AFTER = 240  # characters after it
+OFTEN = 60  # characters of an answer that is said again
+PHRASE = 4  # words of what an answer does not satisfy
 DENYING = re.compile(rf"\\(?:not|neq?|neg|lnot|{STRIKING})(?![a-z])|\\text")
 STRIKES = re.compile(rf"(?:<(?:del|s|strike)>|\\(?:{STRIKING})\s?\{{)\s?\$?\Z")
 COPULAS = {"is", "are", "was", "were", "equals", "="}
@@ -23,6 +36,8 @@ ADJECTIVES = {"equal", "correct", "right", "true", "possible", "known", "conside
 BEFORE_NO = r"[\s.$)}*!—–…-]"
 CLAUSE_ENDS = ".!?,;:—–…\n(。！？，；：、*-"
 OPENERS = string.whitespace + '*"“('
+WITHIN = re.compile(r"[A-Za-z0-9]\Z|\d[.,]\Z")  # what is said again is a part of another word or number
+BEGINS_WITHIN = re.compile(r"[A-Za-z0-9]|[.,]\d")
 ONE_CAPITAL = re.compile(r"(?<![^\W_])[A-HJ-Z](?![^\W_]|\s+[a-z])")
 
 
@@ -33,18 +48,29 @@ def denied_before(before: str) -> bool:
         return True
     if _no_denial(near) or _no_denial(tail := STOPS.split(near)[-1]):
         return False
-    stopped, between = False, list[str]()
+    stopped, between = False, list[Token]()
     for token in reversed(tokens(tail)):
         if token.kind == "not" or (token.kind == "no" and not stopped):
             # `the pairs that are not equal are 7` names them.
-            return not (len(between) > 1 and between[0] in COPULAS and ADJECTIVES.issuperset(between[1:]))
+            return not _is_name(between)
+        if token.kind == "bound" and not between:
+            return phrases.names_answer(tail)  # `the answer is less than 7`
         if token.kind in ("link", "equals"):
-            between.append(token.said)
+            between.append(token)
         ends = token.kind in ("equals", "stop")
         if token.kind not in SMALL and not ends:
             return False
         stopped = stopped or ends
     return False
+
+
+def _is_name(between: list[Token]) -> bool:
+    """Whether what stands between a denial and an answer, backwards, makes the denial a part of a name: `the
+    pairs that are not equal are 7`.
+    """
+    if len(between) < 2 or between[0].said not in COPULAS:
+        return False
+    return all(token.said in ADJECTIVES or is_adverb(token) for token in between[1:])
 
 
 def _struck(near: str) -> bool:
@@ -59,17 +85,28 @@ def _no_denial(text: str) -> bool:
     lower = text.lower()
     if "n't" in lower or "mai" in lower:
         return False
-    return triggers("not", "no").isdisjoint(ASCII_WORD.findall(lower))
+    return triggers("not", "no", "bound").isdisjoint(ASCII_WORD.findall(lower))
 
 
-def after(text: str, kind: str) -> tuple[str, int]:
-    """What the text after an answer does to it: why it is no answer, and where it is corrected (-1 where it
-    is not).
+def after(text: str, kind: str, said: str = "") -> tuple[str, int]:
+    """What the text after an answer (`said`) does to it: why it is no answer, and where it is corrected (-1
+    where it is not).
     """
     head = text[:AFTER]
     if not plain(head):
-        return _denied_after(tokens(head), kind), _taken_back(text, kind)
+        return _denied_after(tokens(_pointing(head, said)), kind), _taken_back(text, kind)
     return "", -1 if len(text) <= AFTER else _taken_back(text, kind)
+
+
+def _pointing(text: str, said: str) -> str:
+    """`text` with `it` where the answer is said again: `. But 7 is wrong` is `. But it is wrong`."""
+    if not 0 < len(said) <= OFTEN:
+        return text
+    told, *others = text.split(said)
+    for other in others:
+        alone = not (WITHIN.search(told[-2:]) or BEGINS_WITHIN.match(other))
+        told += (" it " if alone else said) + other
+    return told
 
 
 def _denied_after(found: Sequence[Token], kind: str) -> str:
@@ -83,7 +120,10 @@ def _denied_after(found: Sequence[Token], kind: str) -> str:
             if sentence > 1:
                 return ""
         elif token.kind == "wrong" or (token.kind == "not" and passed):
-            only = small(takewhile(lambda t: t.kind not in SEPARATES, found[k + 1 :]))
+            rest = list(takewhile(lambda t: t.kind not in SEPARATES, found[k + 1 :]))
+            if token.kind == "not" and rest and rest[-1].said == "even":
+                return ""  # an even number, not `even so`
+            only = small(rest) or (token.said in particles.phrases("by") and len(rest) <= PHRASE)
             return DENIED if only and not (kind == "sided" and sentence) else ""
         elif token.kind in ("word", "number", "character"):
             words += 1  # the unit of the answer

@@ -77,6 +77,7 @@ def scanner() -> re.Pattern[str]:
     groups = [
         f"(?P<neutral___>{particles.COUNTED})",
         tables[0],
+        r"(?P<bound_>\A\s*(?:over|under|above|below|beyond)\s(?=[$\\]*\d))",
         r"(?P<naming>not\s(?:true|correct|right|possible|supported|valid|an?\s\w+|\w+ed)\s(?=is\b|are\b))",
         *(f"(?P<{kind}__>{pattern(table)})" for kind, table in particles.first().items()),
         *(f"(?P<{kind}_>{tight})" for kind, tight in particles.TIGHT.items()),

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from stages.grading import wording
+from stages.grading.commitment import particles
 from stages.grading.commitment.scanner import ASCII_WORD, STRIKING, UNSPACED, links, scanner, triggers
 
 NEGATIVE = re.compile(r"n['’]t$")
 CAPITAL = re.compile(rf"[^\W\d_{UNSPACED}]{{2,}}|\bI(?=\s[a-z])")
+NO_ADVERB = "family|july|italy|reply|supply|ally|assembly|anomaly|only|multiply|apply"
+ADVERB = re.compile(rf"(?!(?:{NO_ADVERB})$)[a-z]{{2,60}}ly|[^\W\d_]{{2,60}}mente")
+SUBORDINATE = frozenset(["dass", "daß", "que", "qu", "che", "что", "that"])
 ARTICLE = re.compile(r"\s+(?!(?:is|are|and|or|because|since|as|for|which|with)\b)[a-z]")
 VALUE = re.compile(
     r"\d|\\(?!text|left|right|quad|,|;|!)[A-Za-z]|\$|[A-Za-z]\s?[-+*/^=]|^\W*[A-Za-z]\W*$|[①-⑳½-⅞²³¹⁰-₉]"
@@ -84,7 +88,38 @@ def tokens(text: str) -> list[Token]:
         if kind == "word" and found and found[-1].text == "A" and found[-1].end < start and said.islower():
             found[-1] = found[-1]._replace(kind="link")  # the article
         found.append(Token(kind, start, end, said))
+    return _uncoloured(found) if any(token.kind == "not" for token in found) else found
+
+
+def _uncoloured(found: list[Token]) -> list[Token]:
+    """The tokens, where words that only colour a denial before them say nothing: `cannot possibly be 7`, `is
+    not, in fact, 7`; and so the comma of `ich glaube nicht, dass es 7 ist`.
+    """
+    denying = commas = False
+    for k, token in enumerate(found):
+        if token.kind == "not":
+            denying, commas = True, False
+        elif denying and token.text == ",":
+            rest = found[k + 1 : k + 3]
+            opens = len(rest) == 2 and _colours(rest[0]) and rest[1].text == ","
+            denying = commas or opens or (bool(rest) and rest[0].said in SUBORDINATE)
+            commas = opens
+            if denying:
+                found[k] = token._replace(kind="link")
+        elif denying and _colours(token):
+            found[k] = token._replace(kind="link")
+        elif token.kind not in ("link", "neutral"):
+            denying = False
     return found
+
+
+def _colours(token: Token) -> bool:
+    return token.said in particles.phrases("colours") or is_adverb(token)
+
+
+def is_adverb(token: Token) -> bool:
+    """Whether a word is an adverb by its ending."""
+    return token.kind in ("word", "or", "link") and ADVERB.fullmatch(token.said) is not None
 
 
 def _lower(text: str) -> str:
