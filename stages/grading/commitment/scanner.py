@@ -83,8 +83,8 @@ def scanner() -> re.Pattern[str]:
         *(f"(?P<{kind}_>{tight})" for kind, tight in particles.TIGHT.items()),
         *tables[1:],
         r"(?P<or___>\|)",
-        r"(?P<arrow>(?:(?<![-=])[-=]+>|<-+(?![->])|[→⇒➔➜⟹⟶↦←⟵⇐]"
-        r"|\\(?:(?:[lL]ong)?(?:[rR]ightarrow|mapsto)|to|implies|gets|(?:long)?leftarrow|Leftarrow)"
+        r"(?P<arrow>(?<=\d)\.{2,4}(?=\d)|(?:(?<![-=])[-=]+>|<-+(?![->])|[→⇒➔➜⟹⟶↦←⟵⇐]"
+        r"|\\(?:(?:[lL]ong)?(?:[rR]ightarrow|mapsto)|to|implies|gets|(?:long)?leftarrow|Leftarrow|[a-z]*harpoons)"
         r"(?![A-Za-z])))",
         r"(?P<equals>(?<![<>!:=])={1,3}(?![=>])|＝|\\equiv(?![A-Za-z])|≡)",
         r"(?P<about>≈|≃|≅|≒|~=|\\(?:approx|cong|simeq|doteq)(?![A-Za-z]))",
@@ -94,7 +94,7 @@ def scanner() -> re.Pattern[str]:
         rf"(?P<ask>[{QUESTION}]|吗|嗎|ですか|でしょうか|입니까|인가요)",
         r"(?P<slash>(?<=[^\d/\s<])/(?=[^\d/\s])|(?<=\s)/(?=\s)|／)",
         r"(?P<stop>(?:(?<![.!。！])|(?<=[a-z]\.))[.!。！]++(?=\s|$|\*)|[\n\t]|:(?=\s)|：)",
-        r"(?P<number>\d[\d.,]*\d|\d)",
+        r"(?P<number>\d(?:[.,]?\d)*+)",
         r"(?P<open_>\\\{)|(?P<close_>\\\})|(?P<command>\\[A-Za-z]+|\\.)",
         f"(?P<word>{WORD})",
         rf"(?P<link>{pattern(unspaced)})",

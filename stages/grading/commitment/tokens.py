@@ -24,7 +24,7 @@ SUSPECT = re.compile(
     r"|\.\.|[\n\t]|!=|--|::"
     r"|\\(?:approx|cong|simeq|[lg](?:e|t|eq|eqslant)(?![a-zA-Z])|cup|oplus|bullet|parallel|gets"
     r"|[a-z]*eftarrow|lor|lnot|vee|wedge|land|mid|sim|quad|qquad|n"
-    rf"|{STRIKING}|to|implies|iff|mapsto|\\|[a-zA-Z]*ightarrow)"
+    rf"|{STRIKING}|to|implies|iff|mapsto|\\|[a-zA-Z]*(?:ightarrow|harpoons))"
 )
 ALTERNATIVE = frozenset(["or", "arrow", "equals", "slash", "about", "order", "beside"])
 SEPARATES = ALTERNATIVE | frozenset(["and", "but", "stop", "because", "if", "so", "back", "rather", "ask"])
