@@ -64,6 +64,8 @@ def strengths(
     import numpy as np
 
     known = [each for each in verdicts if each.share is not None]
+    if not known:
+        raise BadInput("no verdict up to here is one", place=verdicts[-1].place, remedy="null is none")
     models = [baseline, *sorted({name for v in known for name in (v.model, v.opponent)} - {baseline})]
     design = _design(known, models, strong, control)
     ones_N = np.ones(len(known))
@@ -72,6 +74,7 @@ def strengths(
         names = ", ".join(models[k] for k in sorted(unfit)[:3])
         raise BadInput(
             f"no strengths fit best: {names} and {baseline} are not joined by wins both ways",
+            place=known[-1].place,
             remedy="leave out what never won or never lost, or add verdicts",
         )
     whole_K = _fit(design, ones_N)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stages.ratings.elo import Attempts
-from stages.records.record import Record, bad_record, group_of, kind_of, reward_of, said_by
+from stages.records.record import Record, bad_record, group_of, kind_of, place_of, reward_of, said_by
 from stages.runtime.errors import BadInput
 
 HARDEST = 1e6  # points
@@ -21,6 +21,7 @@ class Solving:
     def __init__(self, decide: str, threshold: float) -> None:
         self.decide, self.threshold = decide, threshold
         self.unjudged: Counter[str] = Counter()
+        self._place = ""
         self._rating: dict[str, float] = {}
         self._counts: dict[str, dict[str, list[int]]] = {}
 
@@ -38,6 +39,7 @@ class Solving:
             raise bad_record(
                 record, f"problem {problem!r} has the rating {self._rating[problem]:g} elsewhere"
             )
+        self._place = place_of(record)
         if value is None:
             self.unjudged[model] += 1
             return
@@ -48,6 +50,8 @@ class Solving:
     def models(self) -> Iterator[tuple[str, list[Attempts]]]:
         """Each model with its attempts, in the order they came in. Raises BadInput where there are none."""
         if not self._counts:
-            raise BadInput("no attempts that were judged", remedy="give scored completions")
+            raise BadInput(
+                "no attempt up to here was judged", place=self._place, remedy="give scored completions"
+            )
         for model, problems in self._counts.items():
             yield model, [Attempts(self._rating[name], n, solved) for name, (n, solved) in problems.items()]

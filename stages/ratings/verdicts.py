@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stages.records.record import Record, bad_record, group_of, kind_of
+from stages.records.record import Record, bad_record, group_of, kind_of, place_of
 
 # How much of each the second model gets, and whether the verdict is a strong one.
 VERDICTS = {
@@ -56,7 +56,7 @@ def verdict(record: Record) -> Verdict:
         apart = other - own
         longer = -apart / (own + other) if own + other else 0.0
     question = str(record["index"]) if "index" in record else group_of(record)
-    return Verdict(model, opponent, share, strong, question, apart, longer, record.place)
+    return Verdict(model, opponent, share, strong, question, apart, longer, place_of(record))
 
 
 def _share(record: Record) -> tuple[float | None, bool]:

@@ -59,6 +59,8 @@ def test_three_models_are_as_the_classical_iteration_has_them() -> None:
 def test_a_model_that_never_lost_has_no_strength() -> None:
     with pytest.raises(BadInput, match="no strengths fit best: new and base are not joined"):
         fitted([said("new", "base", 1.0, 0)])
+    with pytest.raises(BadInput, match="no verdict up to here is one"):
+        fitted([said("new", "base", None, 0)])
     with pytest.raises(BadInput, match="u, v and base"):
         fitted([said("u", "v", 0.5, 0), said("base", "w", 0.5, 1)])
 

@@ -131,7 +131,7 @@ def test_problems_solved_give_a_rating() -> None:
         ([attempt("p", 0, 1.0, rating=None)], "field 'rating' is null"),
         ([attempt("p", 0, 1.0), attempt("p", 1, 1.0, rating=1300)], "has the rating 1200 elsewhere"),
         ([attempt("p", 0, 1.0, rewards={})], "no reward 'code'"),
-        ([attempt("p", 0, None)], "no attempts that were judged"),
+        ([attempt("p", 0, None)], "p#0: no attempt up to here was judged"),
     ],
 )
 def test_what_is_no_attempt_is_refused(records: list[Record], message: str) -> None:
