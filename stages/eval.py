@@ -127,7 +127,7 @@ def run(
     _check(settings)
     records = as_records(records, report)
     measured = list(_measured(settings, records))
-    file = settings.against if settings.against and os.path.isfile(settings.against) else ""
+    file = settings.against if settings.against and _is_file(settings.against) else ""
     tally = Tally(settings.decide, settings.threshold, file)
     report.start(None, "completions")
     with contextlib.ExitStack() as stack:
@@ -164,6 +164,11 @@ def _read_apart(
         deque(tally.count(scored(read), settings.reward), maxlen=0)
 
 
+def _is_file(name: str) -> bool:
+    """Whether it is one to read, a pipe among them; a folder is a model."""
+    return os.path.exists(name) and not os.path.isdir(name)
+
+
 def _compared(made: Results, tally: Tally, against: str, report: Report) -> Results:
     """The results with a line for each row that the baseline has its like of."""
     rows = [*tally.rows.values()]
@@ -192,7 +197,7 @@ def _check(settings: Settings) -> None:
     if samples is not None and any(k > samples for k in settings.pass_k):
         most = max(settings.pass_k)
         raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
-    if model is not None and settings.against is not None and not os.path.isfile(settings.against):
+    if model is not None and settings.against is not None and not _is_file(settings.against):
         raise UsageError(f"--against {settings.against}: no such file; with -m, name one of scored records")
     if settings.fail_under is not None and not 0 <= settings.fail_under <= 1:
         raise UsageError(f"--fail-under {settings.fail_under:g}: a share from 0 to 1, such as 0.9")
