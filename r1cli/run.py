@@ -184,6 +184,8 @@ def _write(product: Any, out: Any, as_json: bool, console: Console, stdout: stre
             for record in product.records:
                 write(jsonl.encode(record))
         console.table(product.title, product.columns, product.rows)
+        for table in product.further:
+            console.table(table.title, table.columns, table.rows)
         return product.failure
     elif product is not None:
         _pour(product, path, console, stdout)

@@ -1,18 +1,21 @@
 """Measure a model: pass@1 with its interval, pass@k, cons@k, length, truncation.
 
 Reads scored completions, and gives one line of figures for each model, benchmark and setting among them; or,
-with -m, samples and scores a benchmark itself. docs/eval.md says how each figure is computed.
+with -m, samples and scores a benchmark itself. --against compares models on the same problems. docs/eval.md
+says how each figure is computed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+from stages.evaluation.against import baseline, compare, table
 from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
 from stages.evaluation.table import results
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "r1 eval -m ckpt/sft --benchmark sums -k 16 --pass-k 4 --fail-under 0.5",
     "cat base.jsonl sft.jsonl | r1 score | r1 eval -o figures.jsonl",
+    "r1 eval base.jsonl sft.jsonl --against base.jsonl",
 )
 
 
@@ -92,6 +96,11 @@ class Settings:
     ] = ()
     threshold: Annotated[float, Doc("A completion of at least this reward is correct.")] = 1.0
     workers: Annotated[int, Doc("Processes that score; 0 takes one for each core."), Range(0, 1024)] = 0
+    against: Annotated[
+        str | None,
+        Doc("Compare with what this file of scored completions holds, or with this model of those given."),
+        Flag("--against", metavar="FILE|MODEL"),
+    ] = None
     save: Annotated[Path | None, Doc("Keep the scored completions in this file."), Written()] = None
     fail_under: Annotated[
         float | None,
@@ -118,7 +127,8 @@ def run(
     _check(settings)
     records = as_records(records, report)
     measured = list(_measured(settings, records))
-    tally = Tally(settings.decide, settings.threshold)
+    file = settings.against if settings.against and _is_file(settings.against) else ""
+    tally = Tally(settings.decide, settings.threshold, file)
     report.start(None, "completions")
     with contextlib.ExitStack() as stack:
         keep = _keeper(stack, settings.save)
@@ -126,16 +136,51 @@ def run(
             scored = judge(stack, settings.reward, settings.workers)
             given = _watched(sharded(records, settings.shard), report)
             keep(tally.count(scored(given), settings.reward))
+            _read_apart(tally, scored, settings, report)
         for each in measured:
             scored = judge(stack, each.rewards, settings.workers)
             made = _completions(each, settings, report, journal)
             keep(tally.count(scored(made), each.rewards, each.source))
             if each.notes is not None:
                 each.notes.tell(report)
+        if settings.model is not None:
+            _read_apart(tally, lambda records: records, settings, report)
         if not tally.rows:  # within, so that --save FILE does not appear
             raise BadInput("no completions to measure", remedy="give scored records, or -m and --benchmark")
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
-    return results(found, fail_under=settings.fail_under, report=report)
+    rows = results(found, fail_under=settings.fail_under, report=report)
+    return rows if settings.against is None else _compared(rows, tally, settings.against, report)
+
+
+def _read_apart(
+    tally: Tally,
+    scored: Callable[[Iterable[Record]], Iterable[Record]],
+    settings: Settings,
+    report: Report,
+) -> None:
+    """Counts the completions of the file to compare with, where they are not among those given."""
+    if tally.apart and not any(row.apart for row in tally.rows.values()):
+        read = sharded(as_records(jsonl.read_file(tally.apart), report), settings.shard)
+        deque(tally.count(scored(read), settings.reward), maxlen=0)
+
+
+def _is_file(name: str) -> bool:
+    """Whether it is one to read, a pipe among them; a folder is a model."""
+    return os.path.exists(name) and not os.path.isdir(name)
+
+
+def _compared(made: Results, tally: Tally, against: str, report: Report) -> Results:
+    """The results with a line for each row that the baseline has its like of."""
+    rows = [*tally.rows.values()]
+    bases = [row for row in rows if row.apart] if tally.apart else baseline(rows, against)
+    if not bases and tally.apart:
+        raise BadInput("no completions to compare with", place=against, remedy="give scored records")
+    if not bases:
+        models = ", ".join(dict.fromkeys(str(row.origin.get("model")) for row in rows))
+        raise UsageError(f"--against {against}: no such file, and no such model among {models}")
+    lines = compare(rows, bases, report)
+    failure = made.failure or (None if lines else f"nothing could be compared with {against}")
+    return replace(made, records=made.records + lines, further=[table(lines)] * bool(lines), failure=failure)
 
 
 def _check(settings: Settings) -> None:
@@ -152,6 +197,8 @@ def _check(settings: Settings) -> None:
     if samples is not None and any(k > samples for k in settings.pass_k):
         most = max(settings.pass_k)
         raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
+    if model is not None and settings.against is not None and not _is_file(settings.against):
+        raise UsageError(f"--against {settings.against}: no such file; with -m, name one of scored records")
     if settings.fail_under is not None and not 0 <= settings.fail_under <= 1:
         raise UsageError(f"--fail-under {settings.fail_under:g}: a share from 0 to 1, such as 0.9")
     if model is None and settings.engine.dtype != "auto":

@@ -47,10 +47,13 @@ class Figures:
     """Gathers scored records of one benchmark, model and setting; `figures` says what they come to.
 
     The first of `deciding` that a record has says whether it is correct: a value of at least `threshold`.
+    `apart` are those of the file that others are compared with.
     """
 
-    def __init__(self, origin: dict[str, Any], deciding: Sequence[str], threshold: float) -> None:
-        self.origin, self.deciding, self.threshold = origin, deciding, threshold
+    def __init__(
+        self, origin: dict[str, Any], deciding: Sequence[str], threshold: float, apart: bool = False
+    ) -> None:
+        self.origin, self.deciding, self.threshold, self.apart = origin, deciding, threshold, apart
         self.problems: dict[str, Problem] = {}
         self.rewards: dict[str, list[float]] = {}
         self.lengths: Counter[str] = Counter()

@@ -6,6 +6,8 @@ The same for `eval` and for an evaluation inside a run of training.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,11 +51,12 @@ class Tally:
     """The figures of scored completions: a row for each model, benchmark and setting among them.
 
     The first reward of `decide` that a record has says what is correct, from `threshold` on; (): the first
-    that judged.
+    that judged. What was read from the file `apart` has rows of its own.
     """
 
     decide: Sequence[str] = ()
     threshold: float = 1.0
+    apart: str = ""
     rows: dict[str, Figures] = field(default_factory=dict)
 
     def count(
@@ -69,13 +72,28 @@ class Tally:
 
         for record in scored:
             origin = origin_of(record, benchmark)
-            key = digest({**origin, "versions": None})
+            apart = bool(self.apart) and same_file(file_of(record), self.apart)
+            key = digest({**origin, "versions": None}, apart)
             if key not in self.rows:
                 decides = self.decide or _deciding(record, specs)
-                self.rows[key] = Figures(origin, decides, self.threshold)
+                self.rows[key] = Figures(origin, decides, self.threshold, apart)
             share = language(record).value
             self.rows[key].add(record, vote=vote(record), mixing=None if share is None else 1 - share)
             yield record
+
+
+def file_of(record: Record) -> str:
+    """The file that the record was read from; "" where it was made."""
+    return record.place.rpartition(":")[0]
+
+
+@functools.lru_cache(maxsize=64)
+def same_file(one: str, other: str) -> bool:
+    """Whether two names are those of one file."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return one == other
 
 
 def _deciding(record: Record, specs: Sequence[str]) -> list[str]:

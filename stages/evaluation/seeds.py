@@ -12,7 +12,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.evaluation.statistics import Interval, student_975
+from stages.evaluation.statistics import Interval
+from stages.evaluation.student import quantile
 from stages.records.record import Record
 
 BAND = "95 % of the mean over seeds, Student's t"
@@ -23,7 +24,7 @@ def band(values: Sequence[float]) -> Interval | None:
     if len(values) < 2:
         return None
     middle = statistics.fmean(values)
-    half = student_975(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    half = quantile(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Interval(middle - half, middle + half)
 
 

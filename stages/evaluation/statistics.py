@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from stages.evaluation.student import quantile
+
 Z95 = 1.959963984540054
 
 
@@ -63,7 +65,7 @@ def clustered_interval(counts: Sequence[tuple[int, int]]) -> Interval:
         variance = math.fsum((rate - p) ** 2 for rate in rates) / (problems - 1) / problems
         largest = float(max(completions, problems))
         effective = min(p * (1 - p) / variance, largest) if variance > 0 else largest
-        z = student_975(problems - 1)
+        z = quantile(0.975, problems - 1)
     return wilson(p, effective, z)
 
 
@@ -73,23 +75,6 @@ def wilson(p: float, n: float, z: float = Z95) -> Interval:
     centre = (p + z * z / (2 * n)) / shrunk
     half = z / shrunk * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
-
-
-def student_975(df: int) -> float:
-    """The 97.5 % point of Student's t, to 0.2 % for df ≥ 3 (Cornish–Fisher, Abramowitz 26.7.5); exact
-    below."""
-    if df == 1:
-        return 12.706204736432095
-    if df == 2:
-        return 4.302652729911275
-    z, v = Z95, float(df)
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4)
-    )
 
 
 def majority(votes: Mapping[str, Sequence[int]]) -> float:

@@ -37,12 +37,12 @@ def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Re
             str(each["benchmark"] or "-"),
             str(each["model"] or "-").rstrip("/").rpartition("/")[2],
             *[str(each.get("step", "-"))] * stepped,
-            _percent(each["pass@1"]),
-            f"{_percent(each['pass@1_low'])} – {_percent(each['pass@1_high'])}",
-            *(_percent(each.get(name)) for name in curves),
+            percent(each["pass@1"]),
+            f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
+            *(percent(each.get(name)) for name in curves),
             f"{each['completions/mean_length']:.0f} {each['length_unit']}",
-            _percent(each["completions/clipped_ratio"]),
-            _percent(each["mixing"]),
+            percent(each["completions/clipped_ratio"]),
+            percent(each["mixing"]),
             f"{each['problems']} × {each['k']}",
         ]
         for each in found
@@ -62,7 +62,7 @@ def _remark(each: dict[str, Any], report: Report) -> None:
     if each["unjudged"]:
         report.note(
             f"{name}: {each['unjudged']} of {each['completions']} could not be judged and are left out; "
-            f"pass@1 is {_percent(each['pass@1_if_unjudged_wrong'])} if all of them are wrong"
+            f"pass@1 is {percent(each['pass@1_if_unjudged_wrong'])} if all of them are wrong"
         )
     if each["k_min"] != each["k"]:
         report.note(f"{name}: between {each['k_min']} and {each['k']} completions a problem")
@@ -80,10 +80,11 @@ def _failure(found: list[dict[str, Any]], fail_under: float | None) -> str | Non
         if value < fail_under:
             return (
                 f"pass@1 of {each['model'] or 'the completions'} on {each['benchmark'] or 'the records'} "
-                f"is {_percent(value)}, below {_percent(fail_under)}"
+                f"is {percent(value)}, below {percent(fail_under)}"
             )
     return None
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as a person reads it."""
     return "-" if value is None else f"{100 * value:.1f} %"

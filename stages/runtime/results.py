@@ -9,14 +9,27 @@ Look = Literal["plain", "title", "name", "dim", "good", "bad"]
 
 
 @dataclass(frozen=True)
+class Table:
+    """Text in columns, for people."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Results:
-    """`records` go to stdout as JSONL, the table to stderr; a `failure` ends the command with exit code 1."""
+    """`records` go to stdout as JSONL, the table to stderr, after it those in `further`.
+
+    A `failure` ends the command with exit code 1.
+    """
 
     records: list[dict[str, Any]]
     title: str
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     failure: str | None = None
+    further: list[Table] = field(default_factory=list)
 
 
 class Styled(str):

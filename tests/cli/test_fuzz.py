@@ -402,6 +402,28 @@ def stats(draw: Draw) -> Case:
     return case
 
 
+VERDICTS = [
+    {"id": f"{k}", "index": k, "model": model, "baseline": "base", "preference": share,
+     "length_model": 90 + 20 * k, "length_baseline": 100}
+    for model in ("a", "b") for k, share in enumerate((1.0, 2.0, 1.5, 1.2, None))
+]  # fmt: skip
+TABLE = b"preference,index,std_delta_len,instruction_difficulty\n" + b"".join(
+    b"0.%d,%d,-0.%d,1.5\n" % (k + 1, k, k) for k in range(5)
+)
+
+
+def rank(draw: Draw) -> Case:
+    words = draw.of(
+        (), ("--by", "bradley-terry", "--rounds", draw.of("0", "3", "-1")), ("--calibration", "table.csv"),
+        ("--by", "elo", "--decide", draw.of("format", "zork")), ("--baseline", draw.of("base", "a", "\x1b")),
+        ("--by", "bradley-terry", "--control-length", "--rounds", "2"), ("--calibration", "folder"),
+    )  # fmt: skip
+    records = [{**each, "rating": 1200} for each in SCORED] if "elo" in words else VERDICTS
+    case = fed(draw, "rank", records, *words)
+    case.files["table.csv"] = draw.damaged(TABLE) if draw.one_in(3) else TABLE
+    return case
+
+
 def split(draw: Draw) -> Case:
     size = draw.of("0.5", "0.5", "1", "0", "nan", "1e400", "-1", "", "²", "9" * 30)
     shares = ["--share", f"val.jsonl={size}"] if draw.one_in(2) else []
@@ -721,8 +743,8 @@ def broken(draw: Draw) -> Case:
 
 
 TARGETS = (
-    "generate", "score", "filter", "sort", "show", "stats", "split", "mix", "prompts", "export", "report",
-    "eval", "doctor",
+    "generate", "score", "filter", "sort", "show", "stats", "rank", "split", "mix", "prompts", "export",
+    "report", "eval", "doctor",
 )  # fmt: skip
 
 

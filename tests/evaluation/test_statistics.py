@@ -13,9 +13,9 @@ from stages.evaluation.statistics import (
     majority,
     pass_at_1,
     pass_at_k,
-    student_975,
     wilson,
 )
+from stages.evaluation.student import quantile
 
 COUNTS = st.lists(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1)
 
@@ -65,15 +65,10 @@ def test_wilson_by_hand() -> None:
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
 
 
-@pytest.mark.parametrize(("df", "point"), [(1, 12.7062), (3, 3.1824), (9, 2.2622), (29, 2.0452)])
-def test_students_point(df: int, point: float) -> None:
-    assert student_975(df) == pytest.approx(point, rel=2e-3)
-
-
 def test_an_interval_with_one_sample_each_is_nearly_wilsons() -> None:
     counts = [(1, 1)] * 30 + [(1, 0)] * 70
     # The effective size is (P − 1) here, and Student's point replaces 1.96.
-    assert clustered_interval(counts) == pytest.approx(wilson(0.3, 99, student_975(99)), abs=1e-12)
+    assert clustered_interval(counts) == pytest.approx(wilson(0.3, 99, quantile(0.975, 99)), abs=1e-12)
 
 
 def test_problems_that_all_agree_with_themselves_count_once() -> None:
@@ -85,7 +80,7 @@ def test_problems_that_all_agree_with_themselves_count_once() -> None:
 
 def test_problems_of_equal_rates_count_each_completion() -> None:
     low, high = clustered_interval([(4, 2)] * 25)
-    assert (low, high) == pytest.approx(wilson(0.5, 100, student_975(24)), abs=1e-12)
+    assert (low, high) == pytest.approx(wilson(0.5, 100, quantile(0.975, 24)), abs=1e-12)
 
 
 @given(COUNTS)

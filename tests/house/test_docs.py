@@ -72,6 +72,9 @@ FOREIGN = {
     "--rdzv-backend",
     "--rdzv-endpoint",
     "--rdzv-id",
+    # Of hf.
+    "--repo-type",
+    "--local-dir",
     # Of the stage in docs/extending.md.
     "--every",
 }

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob("r1cli/**/*.py"), *ROOT.glob("stages/**/*.py")])
 TORCHLESS = {
     "r1cli", "stages", "runtime", "settings", "records", "formats", "language", "selection", "sandbox",
-    "programs", "grading", "rewards", "scoring", "benchmarks", "evaluation", "world", "overview",
+    "programs", "grading", "rewards", "scoring", "benchmarks", "evaluation", "world", "overview", "ratings",
 }  # fmt: skip
 HEAVY = {
     "torch", "transformers", "tokenizers", "peft", "safetensors", "vllm", "deepspeed", "datasets", "numpy",

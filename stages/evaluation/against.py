@@ -1,0 +1,183 @@
+"""Rows of figures against those of one model: which belong together, and what the difference comes to.
+
+A row is compared with the baseline's of the same benchmark and split, and of those with the one whose
+settings are the most like its own. Problems are the same where id, prompt and answer are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stages.evaluation.figures import Figures, Problem
+from stages.evaluation.paired import Counted, Difference, detectable, difference, holm, problems_needed
+from stages.evaluation.table import percent
+from stages.records.record import digest
+from stages.runtime.report import Report
+from stages.runtime.results import Table
+
+INTERVAL = "95 %, paired by problem, Student's t"
+SIZES = (0.01, 0.02, 0.05, 0.1)  # true differences of which is said how many problems show them
+ALIKE = ("seed", "rewards")  # settings in which rows may differ and nothing is to be said of it
+
+
+def baseline(rows: Iterable[Figures], model: str) -> list[Figures]:
+    """The rows of the model of this name, which is the whole one or what the table shows of it."""
+    every = list(rows)
+    whole = [row for row in every if row.origin.get("model") == model]
+    return whole or [row for row in every if named(row) == model.rstrip("/")]
+
+
+def named(row: Figures) -> str:
+    """The model as the table shows it."""
+    return str(row.origin.get("model") or "-").rstrip("/").rpartition("/")[2]
+
+
+def compare(rows: Iterable[Figures], bases: Sequence[Figures], report: Report) -> list[dict[str, Any]]:
+    """A line for each row that is no baseline and has one. What is not compared, or not alike, is noted."""
+    made = []
+    for row in rows:
+        if row in bases:
+            continue
+        base = _partner(row, bases, report)
+        line = _line(row, base, report) if base is not None else None
+        if line is not None:
+            made.append(line)
+    known = [line for line in made if line["p"] is not None]
+    for line, p in zip(known, holm([line["p"] for line in known]), strict=True):
+        line["p_holm"] = p
+    for line in made:
+        line["comparisons"] = len(known)
+    return made
+
+
+def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures | None:
+    """The baseline's row of the same benchmark whose settings differ in the fewest; None is noted."""
+    what = ("benchmark", "split")
+    same = [base for base in bases if all(base.origin.get(key) == row.origin.get(key) for key in what)]
+    if not same:
+        report.note(f"{_title(row)}: the baseline has no completions of it; not compared")
+        return None
+    fewest = min(len(_unlike(row, base)) for base in same)
+    nearest = [base for base in same if len(_unlike(row, base)) == fewest]
+    if len(nearest) > 1:
+        told = " or ".join(sorted({", ".join(_unlike(row, base)) or "the step" for base in nearest}))
+        report.note(
+            f"{_title(row)}: {len(nearest)} rows of the baseline are as near ({told}); not compared: "
+            "give a file that has one of them"
+        )
+        return None
+    return nearest[0]
+
+
+def _unlike(row: Figures, base: Figures) -> list[str]:
+    """The settings that the two do not share."""
+    own, other = (each.origin.get("settings") or {} for each in (row, base))
+    keys = sorted({*own, *other} - {*ALIKE})
+    return [key for key in keys if own.get(key) != other.get(key)]
+
+
+def _line(row: Figures, base: Figures, report: Report) -> dict[str, Any] | None:
+    shared = [(one, base.problems[name]) for name, one in row.problems.items() if name in base.problems]
+    alike = [(one, other) for one, other in shared if one.content == other.content]
+    judged = [(one, other) for one, other in alike if one.judged and other.judged]
+    left = {
+        "problems_only_here": len(row.problems) - len(shared),
+        "problems_only_against": len(base.problems) - len(shared),
+        "problems_changed": len(shared) - len(alike),
+        "problems_unjudged": len(alike) - len(judged),
+    }
+    unlike = _unlike(row, base)
+    _tell(f"{_title(row)} against {named(base)}", left, unlike, report)
+    if not judged:
+        report.note(f"{_title(row)} against {named(base)}: no problem in common; not compared")
+        return None
+    pairs = [(_counted(one), _counted(other)) for one, other in judged]
+    return {
+        **{name: row.origin.get(name) for name in ("benchmark", "split", "model", "revision")},
+        **({"step": row.origin["step"]} if "step" in row.origin else {}),
+        "against": base.origin.get("model"),
+        "against_revision": base.origin.get("revision"),
+        **_figures(pairs, difference(pairs)),
+        **left,
+        "settings_unlike": unlike,
+        "digest": digest(sorted(one.content for one, _ in judged)),
+    }
+
+
+def _figures(pairs: Sequence[tuple[Counted, Counted]], found: Difference) -> dict[str, Any]:
+    here, there = ([pair[k].rate for pair in pairs] for k in (0, 1))
+    return {
+        "pass@1": sum(here) / len(here),
+        "against_pass@1": sum(there) / len(there),
+        "difference": found.mean,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "interval": INTERVAL,
+        "p": found.p,
+        "p_holm": None,
+        "problems": len(pairs),
+        "problems_better": sum(one > other for one, other in zip(here, there, strict=True)),
+        "problems_worse": sum(one < other for one, other in zip(here, there, strict=True)),
+        "sd": found.sd,
+        "detectable": detectable(len(pairs), found.sd) if found.sd else None,
+        "problems_needed": {f"{size:g}": problems_needed(size, found.sd or 0.0) for size in SIZES},
+    }
+
+
+def _tell(name: str, left: dict[str, int], unlike: Sequence[str], report: Report) -> None:
+    words = {
+        "problems_only_here": "only here",
+        "problems_only_against": "only in the baseline",
+        "problems_changed": "with another prompt or answer",
+        "problems_unjudged": "that could not be judged",
+    }
+    told = [f"{count} {words[key]}" for key, count in left.items() if count]
+    if told:
+        report.note(f"{name}: problems left out: {', '.join(told)}")
+    if unlike:
+        report.note(f"{name}: settings differ in {', '.join(unlike)}")
+
+
+def _counted(problem: Problem) -> Counted:
+    return Counted(problem.judged, problem.correct)
+
+
+def _title(row: Figures) -> str:
+    step = f", step {row.origin['step']}" if "step" in row.origin else ""
+    return f"{named(row)} on {row.origin.get('benchmark') or 'records'}{step}"
+
+
+def table(lines: Sequence[dict[str, Any]]) -> Table:
+    """The differences for people: in points of a hundred, and the difference that so many problems show."""
+    columns = ["benchmark", "model", "against", "pass@1", "difference", "95 %", "p", "p (Holm)"]
+    columns += ["problems", "+ / −", "shows"]
+    rows = [
+        [
+            str(line["benchmark"] or "-"),
+            _short(line["model"]),
+            _short(line["against"]),
+            percent(line["pass@1"]),
+            f"{100 * line['difference']:+.1f}",
+            f"{_signed(line['difference_low'])} – {_signed(line['difference_high'])}",
+            _probability(line["p"]),
+            _probability(line["p_holm"]),
+            str(line["problems"]),
+            f"{line['problems_better']} / {line['problems_worse']}",
+            "-" if line["detectable"] is None else f"{100 * line['detectable']:.1f}",
+        ]
+        for line in lines
+    ]
+    return Table("Differences of pass@1 in points, of the same problems", columns, rows)
+
+
+def _short(model: Any) -> str:
+    return str(model or "-").rstrip("/").rpartition("/")[2]
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f}"
+
+
+def _probability(value: float | None) -> str:
+    return "-" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"

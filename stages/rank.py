@@ -1,0 +1,242 @@
+"""Rank models by verdicts on their answers, or by the problems that they solve, with intervals.
+
+Reads lines that say whose answer a judge prefers, and gives AlpacaEval's win rate, plain and controlled for
+length (--by win-rate), or Bradley-Terry ratings with a bootstrap, as Arena-Hard does (--by bradley-terry). Of
+scored completions of problems that have a rating, it gives the model's (--by elo), as Codeforces has it.
+docs/open-answers.md has the formulas, and what each figure is equal to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from stages.formats.sources import local
+from stages.formats.tables import read_rows
+from stages.ratings.bradley_terry import POINTS, Strengths, strengths
+from stages.ratings.elo import rating
+from stages.ratings.length_control import Calibration, calibration
+from stages.ratings.solving import Solving
+from stages.ratings.verdicts import Verdict, verdict
+from stages.ratings.win_rates import win_rate
+from stages.records.record import Record
+from stages.runtime.errors import BadInput, UsageError, nearest
+from stages.runtime.report import SILENT, Report
+from stages.runtime.results import Results
+from stages.settings.options import Doc, Range
+
+EXAMPLES = (
+    "r1 rank judged.jsonl",
+    "r1 rank --by bradley-terry --baseline gpt-4 judged.jsonl",
+    "r1 rank --by elo --decide code scored.jsonl",
+)
+ANCHOR = 1000.0  # the baseline's rating
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What models are ranked by, and what that needs."""
+
+    by: Annotated[
+        Literal["win-rate", "bradley-terry", "elo"],
+        Doc("Win rates against a baseline, Bradley-Terry ratings, or the rating by problems solved."),
+    ] = "win-rate"
+    baseline: Annotated[
+        str | None, Doc("The model that others are compared with, where records have several or none.")
+    ] = None
+    calibration: Annotated[
+        Path | None,
+        Doc("AlpacaEval's df_gamed.csv, for its length-controlled win rate; R1_DATA may have it."),
+    ] = None
+    control_length: Annotated[
+        bool, Doc("Bradley-Terry with a coefficient for the longer answer, so that length is no strength.")
+    ] = False
+    strong: Annotated[
+        float, Doc("Weight of a verdict A>>B in Bradley-Terry; Arena-Hard's is 3."), Range(above=0)
+    ] = 3.0
+    rounds: Annotated[
+        int, Doc("Rounds of the bootstrap over questions; 0: no interval."), Range(0, 100_000)
+    ] = 1000
+    decide: Annotated[str | None, Doc("Of elo: the reward that says what is solved; else accuracy.")] = None
+    threshold: Annotated[float, Doc("A completion of at least this reward has solved its problem.")] = 1.0
+    seed: Annotated[int, Doc("Of the bootstrap."), Range(low=0)] = 0
+
+
+def run(
+    records: Iterable[Record],
+    settings: Settings = Settings(),
+    *,
+    report: Report = SILENT,
+) -> Results:
+    """Raises BadInput for what is no verdict, or cannot be ranked, UsageError for a baseline that is none."""
+    if settings.decide is not None and settings.by != "elo":
+        raise UsageError(f"--decide {settings.decide} says what is solved: add --by elo")
+    if settings.control_length and settings.by != "bradley-terry":
+        raise UsageError("--control-length is a part of Bradley-Terry: add --by bradley-terry")
+    if settings.calibration is not None and settings.by != "win-rate":
+        raise UsageError(f"--calibration {settings.calibration} is for win rates: leave out --by")
+    report.start(None, "records")
+    watched = _watched(records, report)
+    if settings.by == "elo":
+        return _elo(watched, settings, report)
+    file = settings.calibration or local("eval/df_gamed.csv", None)
+    table = calibration(read_rows(str(file))) if file is not None and settings.by == "win-rate" else None
+    found = [verdict(record) for record in watched]
+    if not found:
+        raise BadInput("no verdicts", remedy="give records with model, baseline and preference")
+    unjudged = sum(each.share is None for each in found)
+    report.summary(f"{len(found)} verdicts" + (f", {unjudged} of them null and left out" if unjudged else ""))
+    if settings.by == "win-rate":
+        return _win_rates(found, table, settings, report)
+    return _bradley_terry(found, settings, report)
+
+
+def _win_rates(
+    found: Sequence[Verdict], table: Calibration | None, settings: Settings, report: Report
+) -> Results:
+    pairs: dict[tuple[str, str], list[Verdict]] = {}
+    for each in found:
+        if settings.baseline in (None, each.opponent):
+            pairs.setdefault((each.model, each.opponent), []).append(each)
+    if not pairs:
+        names = sorted({each.opponent for each in found})
+        raise UsageError(f"--baseline {settings.baseline}: the baselines are {', '.join(names)}")
+    lines = [win_rate(verdicts, table) for verdicts in pairs.values()]
+    if table is None and any(line["length_controlled_minimal"] is not None for line in lines):
+        report.note(
+            "length_controlled_win_rate needs AlpacaEval's table: --calibration df_gamed.csv; "
+            "length_controlled_minimal is another figure"
+        )
+    names = ["win_rate", "standard_error", "length_controlled_win_rate", "length_controlled_minimal"]
+    columns = ["model", "against", "win rate", "± s.e.", "length-controlled", "minimal", "verdicts"]
+    rows = [
+        [line["model"], line["against"], *(_number(line[name], 2) for name in names), str(line["verdicts"])]
+        for line in lines
+    ]
+    return Results(lines, "Win rates in percent", columns, rows)
+
+
+def _bradley_terry(found: Sequence[Verdict], settings: Settings, report: Report) -> Results:
+    models = sorted({name for each in found for name in (each.model, each.opponent)})
+    baselines = sorted({each.opponent for each in found})
+    baseline = settings.baseline or (baselines[0] if len(baselines) == 1 else None)
+    if baseline is None:
+        raise UsageError(f"--by bradley-terry needs --baseline, one of {', '.join(models[:8])}")
+    if baseline not in models:
+        raise UsageError(f"--baseline {baseline}: no verdict is on it{nearest(baseline, models)}")
+    made = strengths(
+        found,
+        baseline,
+        rounds=settings.rounds,
+        seed=settings.seed,
+        strong=settings.strong,
+        control=settings.control_length,
+    )
+    if len(made.rounds) < settings.rounds:
+        lost = settings.rounds - len(made.rounds)
+        report.note(
+            f"in {lost} of {settings.rounds} rounds of the bootstrap no strengths fit best; intervals are "
+            "those of the rest, and too narrow"
+        )
+    lines = sorted(_lines(made, found), key=lambda line: -line["rating"])
+    columns = ["model", "rating", "95 %", "win rate", "95 % ", "verdicts"]
+    rows = [
+        [
+            line["model"],
+            _number(line["rating"], 1),
+            f"{_number(line['rating_low'], 1)} – {_number(line['rating_high'], 1)}",
+            _number(line["win_rate"], 1),
+            f"{_number(line['win_rate_low'], 1)} – {_number(line['win_rate_high'], 1)}",
+            str(line["verdicts"]),
+        ]
+        for line in lines
+    ]
+    return Results(lines, f"Bradley-Terry, {baseline} = {ANCHOR:.0f}", columns, rows)
+
+
+def _lines(made: Strengths, found: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
+    for k, (model, value) in enumerate(zip(made.models, made.values, strict=True)):
+        low, high = _percentiles([each[k] for each in made.rounds])
+        yield {
+            "model": model,
+            "against": made.models[0],
+            "rating": _points(value),
+            "rating_low": _points(low),
+            "rating_high": _points(high),
+            "win_rate": _chance(value),
+            "win_rate_low": _chance(low),
+            "win_rate_high": _chance(high),
+            "interval": "95 %, percentiles of the bootstrap over questions",
+            "verdicts": sum(
+                each.share is not None and model in (each.model, each.opponent) for each in found
+            ),
+            "length": made.length,
+        }
+
+
+def _points(strength: float | None) -> float | None:
+    return None if strength is None else ANCHOR + POINTS * strength
+
+
+def _chance(strength: float | None) -> float | None:
+    """To be preferred to the baseline, in percent."""
+    return None if strength is None else 100 / (1 + 10 ** (-POINTS * strength / 400))
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 2.5th and the 97.5th, between neighbours in proportion."""
+    if len(values) < 2:
+        return None, None
+    import numpy as np
+
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _elo(records: Iterable[Record], settings: Settings, report: Report) -> Results:
+    decides = settings.decide or "accuracy"
+    solving = Solving(decides, settings.threshold)
+    for record in records:
+        solving.add(record)
+    lines: list[dict[str, Any]] = []
+    for model, problems in solving.models():
+        found = rating(problems)
+        lines.append(
+            {
+                "model": model,
+                "rating": found.value,
+                "rating_low": found.low,
+                "rating_high": found.high,
+                "interval": "95 %, score, problems as clusters",
+                "problems": len(problems),
+                "attempts": sum(each.n for each in problems),
+                "solved": sum(each.solved for each in problems),
+                "unjudged": solving.unjudged[model],
+                "decides": decides,
+            }
+        )
+    report.summary(f"{sum(line['attempts'] for line in lines)} attempts of {len(lines)} models")
+    columns = ["model", "rating", "95 %", "solved", "problems"]
+    rows = [
+        [
+            line["model"],
+            _number(line["rating"], 0),
+            f"{_number(line['rating_low'], 0)} – {_number(line['rating_high'], 0)}",
+            f"{line['solved']} of {line['attempts']}",
+            str(line["problems"]),
+        ]
+        for line in lines
+    ]
+    return Results(lines, "Rating by problems solved", columns, rows)
+
+
+def _number(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def _watched(records: Iterable[Record], report: Report) -> Iterator[Record]:
+    for record in records:
+        report.advance()
+        yield record
