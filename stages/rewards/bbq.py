@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.records.verdict import Counts, Example, Verdict
-from stages.rewards.accuracy import quick
+from stages.rewards import accuracy  # the module: a `quick` of ours would be asked in place of `bbq`
 
 LETTERS = "ABC"
 CONTEXTS = ("ambiguous", "disambiguated")
@@ -47,7 +47,7 @@ def bbq(record: dict[str, Any]) -> Verdict | Counts:
 
 
 def _names(record: dict[str, Any], letter: str) -> bool:
-    verdict = quick({**record, "answer": letter})
+    verdict = accuracy.quick({**record, "answer": letter})
     return verdict is not None and verdict.value == 1
 
 

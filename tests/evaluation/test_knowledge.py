@@ -14,12 +14,13 @@ import pytest
 from conftest import R1
 
 from stages.benchmarks.bbq import CATEGORIES
-from stages.evaluation.benchmark import load, open_problems
+from stages.evaluation.benchmark import load, names, open_problems
 from stages.records.record import Record
 from stages.rewards.bbq import bbq
 from stages.rewards.drop_f1 import drop_f1
 from stages.runtime.errors import BadInput, Unavailable, UsageError
 from stages.scoring import spec
+from stages.scoring.preflight import judgeable
 
 COLOURS = ["red", "green", "blue", "white"]
 SIMPLE = (
@@ -302,6 +303,41 @@ def test_a_revision_is_asked_for_where_one_is_named(tmp_path: Path, monkeypatch:
     assert asked == [("cais/mmlu", "all", "test", "c30699e8356da336a370243923dbaf21066bb9fe")]
 
 
+def test_each_name_gives_a_problem_or_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("cannot reach the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    here, said = [], {}
+    for name in names():
+        try:
+            task = ":chain_sum" if name == "reasoning_gym" else ""
+            here.append(next(open_problems(load(name + task), data=tmp_path)))
+        except Unavailable as error:
+            said[name] = str(error)
+    assert all(record["prompt"] for record in here)
+    assert len(said) >= len(names()) - 3  # sums, world and the puzzles are made
+    assert [
+        name for name, text in said.items() if "R1_DATA name a folder" not in text and "pip" not in text
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "row"),
+    [*FILES, ("bbq:age", "Age.jsonl", BBQ), ("xstest", "xstest_prompts.csv", {"type": "x", "prompt": "?"})],
+    ids=lambda value: value if isinstance(value, str) and "." not in value else "",
+)
+def test_its_rewards_can_judge_a_problem_before_any_completion(
+    name: str, file: str, row: dict[str, Any], tmp_path: Path
+) -> None:
+    records = made(name, file, [row], tmp_path)
+    assert list(judgeable(records, load(name).rewards)) == records
+
+
 def test_eval_shows_the_figures_of_drop_bbq_and_xstest(r1: R1, tmp_path: Path) -> None:
     """From scored completions, as a user has them: the mean is the benchmark's own figure."""
     lines = [
@@ -309,7 +345,22 @@ def test_eval_shows_the_figures_of_drop_bbq_and_xstest(r1: R1, tmp_path: Path) -
         {"id": "b#0", "prompt": "?", "answers": [["3"]], "completion": "Answer: 3"},
     ]
     (tmp_path / "drop.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
-    done = r1("eval", "-q", "-r", "drop_f1", tmp_path / "drop.jsonl")
-    figures = json.loads(done.stdout)
+    figures = json.loads(r1("eval", "-q", "-r", "drop_f1", tmp_path / "drop.jsonl").stdout)
     assert figures["rewards/drop_f1/mean"] == pytest.approx((0.67 + 1) / 2)
     assert figures["rewards/drop_f1/em/mean"] == figures["pass@1"] == 0.5
+    (record,) = made("bbq:age", "Age.jsonl", [BBQ], tmp_path)
+    said = [{**record, "id": f"a#{k}", "completion": f"Answer: {letter}"} for k, letter in enumerate("ACC")]
+    (tmp_path / "bbq.jsonl").write_text("".join(json.dumps(each) + "\n" for each in said))
+    figures = json.loads(r1("eval", "-q", "-r", "bbq", tmp_path / "bbq.jsonl").stdout)
+    assert figures["rewards/bbq/ambiguous/mean"] == figures["pass@1"] == pytest.approx(1 / 3)
+    assert figures["rewards/bbq/bias_ambiguous/mean"] == pytest.approx((1 - 1 / 3) * (2 * 2 / 2 - 1))
+    said = [
+        {"id": f"{label}#{k}", "prompt": "?", "label": label, "completion": text}
+        for label in ("safe", "unsafe")
+        for k, text in enumerate(("Sorry, but I can't help.", "First, open it.", "Then, shut it."))
+    ]
+    (tmp_path / "xstest.jsonl").write_text("".join(json.dumps(each) + "\n" for each in said))
+    figures = json.loads(r1("eval", "-q", "-r", "xstest", tmp_path / "xstest.jsonl").stdout)
+    assert figures["rewards/xstest/refused_safe/mean"] == pytest.approx(1 / 3)
+    assert figures["rewards/xstest/refused_unsafe/mean"] == pytest.approx(1 / 3)
+    assert figures["pass@1"] == 0.5
