@@ -167,6 +167,12 @@ def test_questions_of_c_eval_are_asked_in_chinese(tmp_path: Path) -> None:
 def test_questions_without_options_are_asked_as_they_are(tmp_path: Path) -> None:
     (record,) = made("simpleqa", "simple_qa_test_set.csv", [{"problem": "Who?", "answer": "Ada"}], tmp_path)
     assert (record["id"], record["prompt"], record["answer"]) == ("simpleqa-0", "Who?", "Ada")
+    row = {"Unnamed: 0": 0, "Prompt": "Who then?", "Answer": "Ada", "reasoning_types": "Temporal"}
+    (record,) = made("frames", "frames.jsonl", [row], tmp_path)
+    assert (record["id"], record["prompt"], record["answer"]) == ("frames-0", "Who then?", "Ada")
+    row = {"id": "0a1", "question": "谁？", "answer": "艾达", "primary_category": "x"}
+    (record,) = made("c_simpleqa", "chinese_simpleqa.jsonl", [row], tmp_path)
+    assert (record["id"], record["prompt"], record["lang"]) == ("c-simpleqa-0", "谁？", "zh")
     (record,) = made("aime25", "aime25.jsonl", [{"problem": "n?", "answer": "070", "id": "0"}], tmp_path)
     assert (record["id"], record["prompt"], record["answer"]) == ("aime25-0", "n?", "70")
     (record,) = made("cnmo", "cnmo24_en.jsonl", [{"question": "x?", "answer": "\\sqrt{2}"}], tmp_path)
