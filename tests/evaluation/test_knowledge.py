@@ -204,6 +204,33 @@ def test_drop_has_each_answer_that_it_takes_once(tmp_path: Path) -> None:
         next(open_problems(load("drop"), data=tmp_path))
 
 
+def test_drop_shows_examples_where_they_are_asked_for(tmp_path: Path) -> None:
+    pairs = [
+        {"question": f"How many {k}?", "query_id": f"q{k}", "answer": {**date(), "number": str(k)}}
+        for k in range(6)
+    ]
+    passages = json.dumps({"p": {"passage": "Text.", "qa_pairs": pairs}})
+    (tmp_path / "drop_dataset_train.json").write_text(passages)
+    (tmp_path / "drop_dataset_dev.json").write_text(passages)
+    none, some, again = (
+        [record["prompt"] for record in open_problems(load("drop"), data=tmp_path, settings={"shots": shots})]
+        for shots in (0, 3, 3)
+    )
+    assert some == again
+    assert none[0].startswith(
+        "You will be asked to read a passage and answer a question.\n\n# Your Task\n\n---\n"
+    )
+    for number, prompt in enumerate(some):
+        examples, _, task = prompt.partition("\n# Your Task\n\n")
+        assert examples.count("\nAnswer: ") == 3
+        assert f"How many {number}?" not in examples
+        assert task == none[number].partition("\n# Your Task\n\n")[2]
+    with pytest.raises(UsageError, match="choose 0 to 10"):
+        open_problems(load("drop"), data=tmp_path, settings={"shots": -1})
+    with pytest.raises(BadInput, match="6 examples of a training part of 6"):
+        next(open_problems(load("drop"), data=tmp_path, settings={"shots": 6}))
+
+
 def test_drop_reads_what_the_hub_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There the validated answers are columns."""
     datasets = pytest.importorskip("datasets")
