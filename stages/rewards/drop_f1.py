@@ -16,7 +16,7 @@ from stages.records.record import need
 from stages.records.verdict import Counts, Example, Verdict
 
 LINE = re.compile(r"answer\s*:\s*([^\n]+)", re.IGNORECASE)
-COMMAS = re.compile(r"\s*(?:,\s*and\b|[,;\n]|\band\b)\s*")
+COMMAS = re.compile(r"[,;\n]|\band\b")
 CITIES = {"answers": [["Dallas", "New York"], ["Dallas"]]}
 EXAMPLES: list[Example] = [
     ({"answers": [["3"]], "completion": "<think>1+2</think>So.\nAnswer: 3 yards"}, {}, 0.67),
@@ -40,7 +40,7 @@ def drop_f1(record: dict[str, Any], *, spans: Literal["one", "list"] = "one") ->
     if not references:
         return Verdict(None, "the record has no reference: a text `answer`, or `answers`, lists of spans")
     said = _answer(split_thinking(completion, str(record.get("prefill") or "")).answer)
-    given = [part for part in COMMAS.split(said) if part] if spans == "list" else [said]
+    given = [part for part in map(str.strip, COMMAS.split(said)) if part] if spans == "list" else [said]
     exact, f1 = best_overlap(given or [""], references)
     wanted = " / ".join(", ".join(each) for each in references)
     return Counts(f1, f"{' | '.join(given)[:80]!r} for {wanted[:80]!r}", {"em": exact})
