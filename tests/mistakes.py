@@ -312,7 +312,7 @@ def _of_combinations(own: Stage, options: dict[str, Option]) -> Iterator[Pair]:
         ("one of a group", ["--samples=1"], USAGE, ("rollouts",)),
         ("a reward that is not given decides", ["--decide=nope"], USAGE, ("decide",)),
         ("more for pass@k than samples", ["--pass-k=9"], USAGE, ("pass_k",)),
-        ("one benchmark of two", ["-b=sums", "-b=gpqa"], USAGE, ("benchmark",)),
+        ("one benchmark of two", ["-b=sums", "-b=hellaswag"], USAGE, ("benchmark",)),
         ("a benchmark without a task", ["-b=reasoning_gym"], USAGE, ("benchmark",)),
         ("--resume without a file", ["--resume"], USAGE, ("shard",)),
         ("output is input", [f"--output={line[-1]}"], USAGE, ("on_error",)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.formats.sources import hub_rows, local
+from stages.formats.sources import hub_rows, local, parts_of
 from stages.records.record import Record
-from stages.runtime.errors import UsageError, naming
+from stages.runtime.errors import naming
 
 SPLITS = ("test",)
 REWARDS = ("accuracy",)
@@ -20,9 +20,8 @@ def problems(*, task: str = "", split: str = "test", data: Path | None = None) -
 
     Raises UsageError for a language that it does not have.
     """
-    if task and task not in LANGUAGES:
-        raise UsageError(f"mgsm has no {task!r}: it has {', '.join(LANGUAGES)}")
-    return (each for lang in ((task,) if task else LANGUAGES) for each in _written_in(lang, split, data))
+    asked = parts_of("mgsm", task, LANGUAGES)
+    return (each for lang in asked for each in _written_in(lang, split, data))
 
 
 def _written_in(lang: str, split: str, data: Path | None) -> Iterator[Record]:

@@ -97,14 +97,19 @@ def with_options(fields: Record, base: int | None, notes: Notes) -> Record:
 def _options(fields: Record) -> Options | None:
     """The options of the row, two or more; None where it has none."""
     if all(isinstance(fields.get(key), str) for key in GPQA):
-        texts = [fields[key].strip() for key in GPQA]
-        order = list(range(len(texts)))
-        random.Random(seed_of("options", texts)).shuffle(order)
-        fields["answer"] = LETTERS[order.index(0)]
-        return Options([texts[k] for k in order], [])
+        texts, right = shuffled([fields[key].strip() for key in GPQA])
+        fields["answer"] = LETTERS[right]
+        return Options(texts, [])
     given = next((fields[key] for key in LISTS if isinstance(fields.get(key), (list, dict))), None)
     found = _given(given)
     return found if found and 1 < len(found.texts) <= len(LETTERS) else None
+
+
+def shuffled(texts: list[str]) -> tuple[list[str], int]:
+    """The options, of which the first is right, in an order that they decide themselves, and its place."""
+    order = list(range(len(texts)))
+    random.Random(seed_of("options", texts)).shuffle(order)
+    return [texts[k] for k in order], order.index(0)
 
 
 def _given(given: Any) -> Options | None:

@@ -12,6 +12,7 @@ ENGLISH = (
     r"|(?<!this )(?<!that )\b(?:the |my |our )?(?:correct |right |best )?answer\b(?: "
     r"(?:choice|option))?(?:\s+is\b:?|\s*[:=])"
     r"|\bcorrect (?:choice|option|statement)\b(?:\s+is\b:?|\s*[:=])"
+    r"|[\"']answer[\"']\s*:"
     r"|^[ \t]*A:"
     r"|^[ \t]*(?:#+|\*\*)[ \t]*(?:the )?(?:final )?answer[ \t]*(?:[:*][ \t*]*)?$"
 )

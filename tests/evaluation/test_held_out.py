@@ -96,7 +96,7 @@ def test_a_file_of_completions_has_lessons_and_each_problem_once(tmp_path: Path)
     ("options", "error", "message"),
     [
         ({"eval": ("-",)}, UsageError, "standard input is what is learned"),
-        ({"eval": ("gpqa",)}, UsageError, "no source 'gpqa'"),
+        ({"eval": ("hellaswag",)}, UsageError, "no source 'hellaswag'"),
         ({"eval": ("gone.jsonl",)}, StreamError, "no such file"),
         ({"eval": ("sums",), "eval_reward": ("acuracy",)}, UsageError, "did you mean accuracy"),
         ({"eval": ("sums",), "eval_reward": ("acuracy",)}, UsageError, "^--eval-reward acuracy: no reward"),

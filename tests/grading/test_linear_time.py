@@ -111,6 +111,15 @@ def judges() -> dict[str, Callable[[str], Any]]:
     found["accuracy, said among choices"] = lambda said: accuracy(
         completion=said, answer="Rome", choices=["Paris", "Rome", "A b"]
     )
+    for name, spans in {"drop_f1": "one", "drop_f1, list": "list"}.items():
+        part = spec.part(f"drop_f1:spans={spans}")
+        found[name] = lambda said, part=part: asked(part, completion=said, answers=[["7", "a b"], ["so"]])
+    for name, fields in {
+        "mmlu_pro": {"answer": "B", "choices": ["Rome", "Paris"]}, "xstest": {"label": "safe"},
+        "bbq": {"answer": "B", "choices": ["Rome", "Paris", "None"], "context": "ambiguous"},
+    }.items():  # fmt: skip
+        part = spec.part(name)
+        found[name] = lambda said, part=part, fields=fields: asked(part, completion=said, **fields)
     found["accuracy, reference"] = lambda said: accuracy(completion="\\boxed{Rome}", answer=said)
     found |= instructions()
     found["language, prompt"] = lambda said: asked(spec.part("language"), completion="It is", prompt=said)
