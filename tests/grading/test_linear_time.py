@@ -16,6 +16,7 @@ from stages.grading.votes import vote
 from stages.language import behaviours, identification
 from stages.programs import extract, outputs, suites
 from stages.records.record import Record
+from stages.rewards.world import GAME, HELLO
 from stages.scoring import preflight, spec
 from stages.selection.decontamination import Overlap
 from stages.selection.rules import select
@@ -44,6 +45,13 @@ PUMPS = (
     "://", "def f():\n", "#include\n", "int main", "1 m ", "5 m^2 ", "May 1, ", "2021-", "1/1/", "2021年",
     "|", "&", "=", "==", "x=", "<=", "\\le ", "yes ", "no ",
 )  # fmt: skip
+OF_KIND: dict[str, dict[str, Any]] = {
+    "sum": {"answer": "16"},
+    "countdown": GAME,
+    "knights": {"answer": "A knight, B knave"},
+    "fact": {"answer": "Paris, Rome"},
+    "chat": HELLO,
+}
 CUT = (
     Attack("The product is $", "\\frac{1}{2}\\cdot\\frac{2}{3}\\cdot", ""),
     Attack("A:\n", "A:\nB:\n", "the answer is C"),
@@ -113,6 +121,13 @@ def judges() -> dict[str, Callable[[str], Any]]:
     )
     found["accuracy, reference"] = lambda said: accuracy(completion="\\boxed{Rome}", answer=said)
     found |= instructions()
+    for name, given in {
+        "function_calls": {"expected_calls": [{"name": "f", "arguments": {"a": 1}}]},
+        "json_schema": {"json_schema": {"items": {"pattern": "^(a+)+$"}, "uniqueItems": True}},
+        **{f"world, {kind}": {"kind": kind, **rule} for kind, rule in OF_KIND.items()},
+    }.items():
+        part = spec.part(name.partition(",")[0])
+        found[name] = lambda said, part=part, given=given: asked(part, completion=said, **given)
     found["language, prompt"] = lambda said: asked(spec.part("language"), completion="It is", prompt=said)
     for name, rule in {
         "mixing": Selection(max_mixing=0.5), "code": Selection(max_code=0.5),
