@@ -18,6 +18,7 @@ from stages.programs import extract, outputs, suites
 from stages.records.record import Record
 from stages.rewards.world import GAME, HELLO
 from stages.scoring import preflight, spec
+from stages.selection import faults
 from stages.selection.decontamination import Overlap
 from stages.selection.rules import select
 from stages.settings.criteria import Selection
@@ -132,12 +133,14 @@ def judges() -> dict[str, Callable[[str], Any]]:
     for name, rule in {
         "mixing": Selection(max_mixing=0.5), "code": Selection(max_code=0.5),
         "paragraph": Selection(max_paragraph=9),
+        "well formed": Selection(well_formed=True),
         "dedup": Selection(dedup="normalised"), "where": Selection(where="lower(completion) == 'a'"),
     }.items():  # fmt: skip
         found[f"filter, {name}"] = lambda said, rule=rule: list(
             select([Record(id="a", completion=said, lang="en")], rule, lambda *_: None)
         )
     known = Overlap([("one two three four five six seven", "a"), ("a " * 20, "b")])
+    found["filter, well formed prompt"] = faults.fault_of_prompt
     found["filter, decontaminate"] = lambda said: known.find(said)
     found["votes"] = lambda said: vote({"completion": said})
     found["mixing"] = lambda said: identification.mixing(said, "zh")
