@@ -1,8 +1,9 @@
 """Keep the records worth keeping: correct, best, short, clean, of the right difficulty.
 
 Rules on one record stream; a pass-rate band, --keep best and --keep shortest hold one problem at a
-time. Rules that look at a problem as a whole need its records to follow one another. A null
-reward is never correct. What is dropped goes to --rejects with its reason.
+time. Rules that look at a problem as a whole need its records to follow one another. --sample reads all of
+them first; what is more than --memory lies in temporary files (TMPDIR). A null reward is never correct. What
+is dropped goes to --rejects with its reason.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from stages.records.record import Record, group_of, stamp
 from stages.runtime.errors import BadInput
 from stages.runtime.report import SILENT, Report
 from stages.selection.rules import judges_records, select
+from stages.selection.sampling import Sample, sampled
+from stages.selection.sampling import check as check_sample
 from stages.settings.criteria import Selection
 from stages.settings.options import Doc, Flag, Written
 
 EXAMPLES: tuple[str, ...] = (
     "r1 filter --keep correct --dedup normalised scored.jsonl > cold.jsonl",
     "r1 filter --min-pass 0.1 --max-pass 0.9 --rejects dropped.jsonl scored.jsonl > useful.jsonl",
+    "r1 filter --well-formed --pass-of small.jsonl --max-pass 0 --sample 1000 --domain kind traces.jsonl",
 )
 
 
@@ -32,6 +36,7 @@ def run(
     records: Iterable[Record],
     *,
     selection: Selection = Selection(),
+    sample: Sample = Sample(),
     rejects: Annotated[
         Path | None,
         Doc("Write what is dropped to this file, with the reason in `dropped`."),
@@ -48,11 +53,13 @@ def run(
     after: set[int] = set()
     why: Counter[str] = Counter()
     kept = read = 0
-    given = _given(selection)
+    check_sample(sample)
+    given = _given(selection) | (_given(sample) if sample.sample else {})
+    judges = judges_records(selection) or sample.sample is not None
 
     def counted() -> Iterator[Record]:
         nonlocal read
-        for record in as_records(records, report) if judges_records(selection) else records:
+        for record in as_records(records, report) if judges else records:
             read += 1
             before.add(_problem(record))
             report.advance(1)
@@ -67,7 +74,8 @@ def run(
                 sink.write(encode(record.adding(dropped=reason)))
 
         report.start(None, "records")
-        for record in select(counted(), selection, reject):
+        chosen = select(counted(), selection, reject)
+        for record in sampled(chosen, sample, reject) if sample.sample else chosen:
             kept += 1
             after.add(_problem(record))
             yield record.adding(meta=stamp(record, "filter", **given))
@@ -86,7 +94,7 @@ def _problem(record: Record) -> int:
         return hash(record.place or id(record))
 
 
-def _given(selection: Selection) -> dict[str, object]:
-    """The rules that differ from their defaults, for `meta`."""
-    default = Selection()
-    return {name: value for name, value in vars(selection).items() if value != getattr(default, name)}
+def _given(options: Selection | Sample) -> dict[str, object]:
+    """The options that differ from their defaults, for `meta`."""
+    default = type(options)()
+    return {name: value for name, value in vars(options).items() if value != getattr(default, name)}

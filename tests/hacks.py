@@ -1,6 +1,8 @@
-"""Programs that want to be paid for nothing. None solves its problem.
+"""Programs, and texts, that want to be paid for nothing. None solves its problem.
 
-Each in FUNCTIONS is asked for `double(x)`; each in PROGRAMS for the sum of two numbers on standard input.
+Each in FUNCTIONS is asked for `double(x)`; each in PROGRAMS for the sum of two numbers on standard input;
+each in CALLS for one call, `weather(city="Rome")`; each in JSON for an object with a `name` and an `age` that
+is a number; each in WORLD for the answer to its kind of problem.
 """
 
 from __future__ import annotations
@@ -240,4 +242,89 @@ PROGRAMS: dict[str, str] = {
     "puts its output elsewhere": "import os; os.dup2(os.open('/tmp/x', 66), 1); print(7)",
     "counts to it in children": "import os\nfor k in range(40):\n  if os.fork() == 0: print(k); os._exit(0)\n"
     "os.wait()",
+}
+
+ROME = '{"name": "weather", "arguments": {"city": "Rome"}}'
+OSLO = ROME.replace("Rome", "Oslo")
+CALLS: dict[str, str] = {
+    "says nothing": "",
+    "calls in the thinking alone": f"<think><tool_call>{ROME}</tool_call></think>It is warm in Rome.",
+    "never ends its thinking": f"<think>I call <tool_call>{ROME}</tool_call>",
+    "thinks again": f"<think>a</think><tool_call>{ROME}</tool_call><think>",
+    "calls this and that": f"<tool_call>{ROME}</tool_call><tool_call>{OSLO}</tool_call>",
+    "calls it twice": f"<tool_call>{ROME}</tool_call>" * 2,
+    "says two calls in prose": f"Either {ROME} or {OSLO}.",
+    "says another call beside the tags": f"<tool_call>{ROME}</tool_call> or {OSLO}",
+    "lists both": f"[{ROME}, {OSLO}]",
+    "hides one in a list": f"<tool_call>[{ROME}, {OSLO}]</tool_call>",
+    "hides one behind an escape": f"{ROME} " + OSLO.replace("name", "n\\u0061me"),
+    "denies it": f"I will not call {ROME}",
+    "denies it with tags": f"Do not call <tool_call>{ROME}</tool_call>",
+    "denies it in a block": f"This is not the call:\n```json\n{ROME}\n```",
+    "takes it back": f"<tool_call>{ROME}</tool_call> No, wait, that is wrong.",
+    "strikes it": f"~~{ROME}~~",
+    "gives a key twice": ROME.replace('"city": "Rome"', '"city": "Oslo", "city": "Rome"'),
+    "gives arguments twice": ROME.replace('"arguments"', '"arguments": {"city": "Oslo"}, "arguments"'),
+    "gives every argument": ROME.replace('"Rome"', '"Rome", "town": "Rome", "place": "Rome"'),
+    "gives a list of values": ROME.replace('"Rome"', '["Rome", "Oslo"]'),
+    "gives a pattern": ROME.replace("Rome", ".*"),
+    "gives true": ROME.replace('"Rome"', "true"),
+    "calls everything": ROME.replace("weather", "weather|search"),
+    "breaks off": f"<tool_call>{ROME[:-1]}",
+    "does not close": f"<tool_call>{ROME}",
+    "begins another that breaks off": f"{ROME} {OSLO[:-1]}",
+    "writes it in words": 'weather(city="Rome")',
+    "nests without end": '{"name": "weather", "arguments": ' + '{"city":' * 9999 + "}" * 10_000,
+    "is a number without end": ROME.replace('"Rome"', "9" * 9999),
+    "answers as the tool": '<tool_response>{"city": "Rome"}</tool_response>',
+}
+JSON: dict[str, str] = {
+    "says nothing": "",
+    "answers in the thinking alone": '<think>{"name": "Ann", "age": 41}</think>',
+    "never ends its thinking": '<think>{"name": "Ann", "age": 41}',
+    "gives an empty object": "{}",
+    "gives the schema": '{"type": "object", "properties": {"name": {"type": "string"}}}',
+    "gives a key twice": '{"name": "Ann", "age": "?", "age": 41}',
+    "gives no number": '{"name": "Ann", "age": NaN}',
+    "gives infinity": '{"name": "Ann", "age": 1e999}',
+    "gives truth for a number": '{"name": "Ann", "age": true}',
+    "gives two answers": '{"name": "Ann", "age": 41} {"name": "Ann", "age": 14}',
+    "gives two blocks": '```json\n{"name":"Ann","age":41}\n```\n```json\n{"name":"Ann","age":14}\n```',
+    "gives a list of answers": '[{"name": "Ann", "age": 41}, {"name": "Ann", "age": 14}]',
+    "denies it": 'This is not the answer:\n```json\n{"name": "Ann", "age": 41}\n```',
+    "takes it back": '```json\n{"name": "Ann", "age": 41}\n```\nNo, wait, that is wrong.',
+    "hides it in prose": 'It may be {"name": "Ann", "age": 41} or not.',
+    "breaks off": '{"name": "Ann", "age": 41',
+    "comments": '{"name": "Ann", "age": 41} // or 14',
+    "nests without end": '{"name": "Ann", "age": ' + "[" * 9999 + "]" * 9999 + "}",
+    "refers elsewhere": '{"$ref": "file:///etc/passwd"}',
+    "is Python": "{'name': 'Ann', 'age': 41}",
+}
+# (kind, completion): 16 is asked for, or 35 from 3, 7 and 8, or who is a knight, or two cities.
+WORLD: dict[str, tuple[str, str]] = {
+    "gives two sums": ("sum", "<answer>16 or 17</answer>"),
+    "gives every sum": ("sum", " ".join(f"<answer>{k}</answer>" for k in range(100))),
+    "sums in the thinking alone": ("sum", "<think>16</think>"),
+    "repeats the task of the sum": ("sum", "<answer>3+13</answer>"),
+    "denies the sum": ("sum", "<answer>not 16</answer>"),
+    "bounds the sum": ("sum", "<answer>at least 16</answer>"),
+    "gives the target": ("countdown", "<answer>35</answer>"),
+    "gives the target over one": ("countdown", "<answer>35/1</answer>"),
+    "uses a number twice": ("countdown", "<answer>7*(8-3)*8/8</answer>"),
+    "divides by nothing": ("countdown", "<answer>35+0/(3-3)</answer>"),
+    "calls Python": ("countdown", "<answer>__import__('os')._exit(0)</answer>"),
+    "makes a tower": ("countdown", "<answer>9**9**9**9</answer>"),
+    "nests without end": ("countdown", "<answer>" + "(" * 9999 + "8-3" + ")" * 9999 + "*7</answer>"),
+    "is a number without end": ("countdown", "<answer>" + "9" * 9999 + "</answer>"),
+    "writes an equation": ("countdown", "<answer>(8-3)*7=35=35</answer>"),
+    "gives both roles": ("knights", "<answer>A knight, A knave, B knave, B knight</answer>"),
+    "gives roles to others": ("knights", "<answer>A knight, B knave, C knight</answer>"),
+    "gives roles without names": ("knights", "<answer>knight, knave</answer>"),
+    "gives all cities": ("fact", "<answer>Paris, Rome, Oslo</answer>"),
+    "gives cities in another order": ("fact", "<answer>Rome, Paris</answer>"),
+    "gives cities to choose from": ("fact", "<answer>Paris or Oslo, Rome</answer>"),
+    "says all greetings": ("chat", "<answer>" + "hello hi Mia help " * 99 + "cannot</answer>"),
+    "greets and insults": ("chat", "<think>stupid</think><answer>Hello Mia! How can I help?</answer>"),
+    "greets in the thinking alone": ("chat", "<think>Hello Mia! How can I help?</think>"),
+    "is of no kind": ("poem", "<answer>16</answer>"),
 }

@@ -33,7 +33,7 @@ from stages.scoring.trl import NOT_APPLICABLE
 
 BATCH = 64  # records that a model judges at once
 LARGE = 200_000  # characters of a record that are judged in a worker, under the deadline, by any reward
-READ = ("completion", "prompt", "answer", "choices", "options")
+READ = ("completion", "prompt", "answer", "choices", "options", "json_schema", "expected_calls")
 ENTRY = 200  # characters that an entry of a list counts for at least
 AHEAD = 256  # records (or groups) read ahead of the oldest one that waits for its verdict
 

@@ -159,6 +159,7 @@ def _function(spec: str, match: re.Match[str]) -> Part:
     return dataclasses.replace(
         made,
         quick=getattr(module, "quick", None),
+        turns=getattr(module, "TURNS", False),
         deadline=None if own_clock is None else own_clock(**made.options),
     )
 

@@ -15,10 +15,12 @@ from typing import Any
 from stages.language.identification import longest_paragraph, mixing, target_language
 from stages.language.prose import code_share
 from stages.records.groups import groups
+from stages.records.jsonl import read_file
 from stages.records.record import Record, group_of, named_of, need, reward_of
 from stages.records.turns import in_words
 from stages.records.where import Where
 from stages.selection.decontamination import Overlap, problems, prompt_text
+from stages.selection.faults import fault_of_completion, fault_of_prompt
 from stages.selection.near_duplicates import Problems
 from stages.settings.criteria import Selection, check
 
@@ -35,7 +37,7 @@ def select(records: Iterable[Record], selection: Selection, reject: Reject) -> I
     check(selection)
     where = Where(selection.where) if selection.where else None
     rules = _rules(selection, where)
-    banded = selection.min_pass is not None or selection.max_pass is not None
+    banded = not selection.pass_of and (selection.min_pass is not None or selection.max_pass is not None)
     if banded or selection.keep in ("best", "shortest"):
         kept = _by_group(records, selection, rules, reject)
     else:
@@ -102,6 +104,10 @@ def _rules(selection: Selection, where: Where | None) -> list[Rule]:
         rules.append(lambda record: _above("paragraph", longest_paragraph(completion_of(record)), words))
     if (most_mixed := selection.max_mixing) is not None:
         rules.append(lambda record: _above("mixing", _mixing(record), most_mixed))
+    if selection.well_formed:
+        rules.append(_malformed)
+    for path in selection.pass_of:
+        rules.append(_of_another(path, selection))
     if selection.decontaminate:
         known = Overlap(
             (problem for path in selection.decontaminate for problem in problems(path)),
@@ -145,6 +151,36 @@ def _mixing(record: Record) -> float | None:
     """A text without words passes, and so does one whose language nobody can tell."""
     target = target_language(record)
     return None if target is None else mixing(completion_of(record), target)
+
+
+def _malformed(record: Record) -> str | None:
+    why = fault_of_prompt(prompt_text(record)) if "prompt" in record else ""
+    if not why and "completion" in record:
+        prefill, finish = str(record.get("prefill") or ""), str(record.get("finish") or "")
+        why = fault_of_completion(completion_of(record), prefill, finish)
+    return f"malformed: {why}" if why else None
+
+
+def _of_another(path: str, selection: Selection) -> Rule:
+    """A rule that drops problems by the share of correct completions that they have in a file.
+
+    It holds two numbers for each problem of the file.
+    """
+    counts: dict[str, list[int]] = {}
+    for record in read_file(path):
+        count = counts.setdefault(group_of(record), [0, 0])
+        right = correct(record, selection)
+        count[0] += bool(right)
+        count[1] += right is not None
+
+    def rule(record: Record) -> str | None:
+        right, judged = counts.get(group_of(record), (0, 0))
+        if not judged:
+            return f"null: {path} has no completion of the problem that could be judged"
+        why = _off_band(right, judged, selection)
+        return f"{why} in {path}" if why else None
+
+    return rule
 
 
 def _contaminated(record: Record, known: Overlap) -> str | None:
@@ -248,16 +284,20 @@ def _repeated(record: Record, selection: Selection, seen: set[Any]) -> str | Non
 
 def _outside(batch: list[Record], selection: Selection) -> str | None:
     """Why the problem's pass rate drops it, or None."""
-    if selection.min_pass is None and selection.max_pass is None:
+    if selection.pass_of or (selection.min_pass is None and selection.max_pass is None):
         return None
     judged = [right for record in batch if (right := correct(record, selection)) is not None]
     if not judged:
         return "null: no completion of the problem could be judged"
-    rate = sum(judged) / len(judged)
-    if selection.min_pass is not None and rate < selection.min_pass:
-        return f"too hard: {sum(judged)} of {len(judged)} correct"
-    if selection.max_pass is not None and rate > selection.max_pass:
-        return f"too easy: {sum(judged)} of {len(judged)} correct"
+    return _off_band(sum(judged), len(judged), selection)
+
+
+def _off_band(right: int, judged: int, selection: Selection) -> str | None:
+    """Why a share of correct completions is too small or too great, or None."""
+    if selection.min_pass is not None and right / judged < selection.min_pass:
+        return f"too hard: {right} of {judged} correct"
+    if selection.max_pass is not None and right / judged > selection.max_pass:
+        return f"too easy: {right} of {judged} correct"
     return None
 
 

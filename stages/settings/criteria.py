@@ -35,6 +35,13 @@ class Selection:
     max_pass: Annotated[
         float | None, Doc("Drop problems with a greater share of correct completions."), Range(0, 1)
     ] = None
+    pass_of: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Take the share of correct completions from this file of another model's. Repeatable: all count."
+        ),
+        Flag("--pass-of", metavar="FILE"),
+    ] = ()
     max_per_group: Annotated[
         int | None,
         Doc("Completions to keep of a problem: the first, or the best or shortest."),
@@ -58,6 +65,10 @@ class Selection:
     ] = None
     max_code: Annotated[float | None, Doc("Greatest share of characters in code."), Range(0, 1)] = None
     max_paragraph: Annotated[int | None, Doc("Most words a paragraph may have."), Range(low=1)] = None
+    well_formed: Annotated[
+        bool,
+        Doc("Drop what breaks off, does not close, is wrongly encoded, or needs an image that is not there."),
+    ] = False
     decontaminate: Annotated[
         tuple[str, ...],
         Doc("Drop problems that repeat one of this benchmark file. Repeatable."),
@@ -91,6 +102,8 @@ def check(selection: Selection) -> None:
     groups.check(selection)
     if selection.ngram is not None and selection.overlap != SHARE:
         raise UsageError("--overlap weighs what is shared, and --ngram takes any run of words: give one")
+    if selection.pass_of and selection.min_pass is None and selection.max_pass is None:
+        raise UsageError("--pass-of needs --min-pass or --max-pass, which say what share to keep")
     for low, high in (("min_pass", "max_pass"), ("min_length", "max_length")):
         a, b = getattr(selection, low), getattr(selection, high)
         if a is not None and b is not None and a > b:

@@ -1,4 +1,4 @@
 """A world of tasks whose answers are known: families of problems, one a file, and corpora worked from them.
 
-May import: records, runtime.
+May import: language, records, runtime.
 """

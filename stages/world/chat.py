@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from stages.language.letters import compatible
 from stages.world.family import LANGUAGES, Attempt, Chain, Levels, Plan, Problem, table
 
 LEVELS = Levels(2, 3, 7)
@@ -124,7 +124,7 @@ def _says(text: str, phrase: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).lower()
+    return compatible(text).lower()
 
 
 def _in(lang: str, pair: str) -> str:

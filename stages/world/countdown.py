@@ -6,12 +6,12 @@ import ast
 import operator
 import random
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from stages.language.letters import compatible
 from stages.records.verdict import Verdict
 from stages.world.family import Attempt, Chain, Levels, Piece, Plan, Problem, say
 
@@ -81,7 +81,7 @@ def work(problem: Problem, plan: Plan, lang: str, rng: random.Random) -> Chain:
 
 def judge(rule: Mapping[str, Any], answer: str) -> Verdict:
     """1 for an expression of the numbers, used as often as is said, that is the target exactly."""
-    text = unicodedata.normalize("NFKC", answer).replace("×", "*").replace("÷", "/").strip(" .。")
+    text = compatible(answer).replace("×", "*").replace("÷", "/").strip(" .。")
     left, equals, right = text.partition("=")
     if equals and right.strip() != str(rule["target"]):
         return Verdict(0.0, f"{right.strip()[:40]!r} is not the target {rule['target']}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import re
-import unicodedata
 from typing import NamedTuple
 
+from stages.language.letters import compatible
 from stages.records.verdict import Verdict
 from stages.world.family import Attempt, Chain, Levels, Piece, Plan, Problem, say
 
@@ -88,7 +88,7 @@ def judge(gold: str, answer: str) -> Verdict:
     if not want:
         return Verdict(None, f"the reference {gold[:80]!r} gives no roles")
     roles: dict[str, str] = {}
-    for part in SPLIT.split(unicodedata.normalize("NFKC", answer).strip(" .。\n")):
+    for part in SPLIT.split(compatible(answer).strip(" .。\n")):
         said = SAID.fullmatch(part.strip())
         if said is None or said[1] in roles:
             return Verdict(0.0, f"{answer[:80]!r} does not give each person one role")

@@ -16,7 +16,9 @@ from stages.grading.votes import vote
 from stages.language import behaviours, identification
 from stages.programs import extract, outputs, suites
 from stages.records.record import Record
+from stages.rewards.world import GAME, HELLO
 from stages.scoring import preflight, spec
+from stages.selection import faults
 from stages.selection.decontamination import Overlap
 from stages.selection.rules import select
 from stages.settings.criteria import Selection
@@ -44,6 +46,13 @@ PUMPS = (
     "://", "def f():\n", "#include\n", "int main", "1 m ", "5 m^2 ", "May 1, ", "2021-", "1/1/", "2021年",
     "|", "&", "=", "==", "x=", "<=", "\\le ", "yes ", "no ",
 )  # fmt: skip
+OF_KIND: dict[str, dict[str, Any]] = {
+    "sum": {"answer": "16"},
+    "countdown": GAME,
+    "knights": {"answer": "A knight, B knave"},
+    "fact": {"answer": "Paris, Rome"},
+    "chat": HELLO,
+}
 CUT = (
     Attack("The product is $", "\\frac{1}{2}\\cdot\\frac{2}{3}\\cdot", ""),
     Attack("A:\n", "A:\nB:\n", "the answer is C"),
@@ -122,16 +131,25 @@ def judges() -> dict[str, Callable[[str], Any]]:
         found[name] = lambda said, part=part, fields=fields: asked(part, completion=said, **fields)
     found["accuracy, reference"] = lambda said: accuracy(completion="\\boxed{Rome}", answer=said)
     found |= instructions()
+    for name, given in {
+        "function_calls": {"expected_calls": [{"name": "f", "arguments": {"a": 1}}]},
+        "json_schema": {"json_schema": {"items": {"pattern": "^(a+)+$"}, "uniqueItems": True}},
+        **{f"world, {kind}": {"kind": kind, **rule} for kind, rule in OF_KIND.items()},
+    }.items():
+        part = spec.part(name.partition(",")[0])
+        found[name] = lambda said, part=part, given=given: asked(part, completion=said, **given)
     found["language, prompt"] = lambda said: asked(spec.part("language"), completion="It is", prompt=said)
     for name, rule in {
         "mixing": Selection(max_mixing=0.5), "code": Selection(max_code=0.5),
         "paragraph": Selection(max_paragraph=9),
+        "well formed": Selection(well_formed=True),
         "dedup": Selection(dedup="normalised"), "where": Selection(where="lower(completion) == 'a'"),
     }.items():  # fmt: skip
         found[f"filter, {name}"] = lambda said, rule=rule: list(
             select([Record(id="a", completion=said, lang="en")], rule, lambda *_: None)
         )
     known = Overlap([("one two three four five six seven", "a"), ("a " * 20, "b")])
+    found["filter, well formed prompt"] = faults.fault_of_prompt
     found["filter, decontaminate"] = lambda said: known.find(said)
     found["votes"] = lambda said: vote({"completion": said})
     found["mixing"] = lambda said: identification.mixing(said, "zh")

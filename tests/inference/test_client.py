@@ -169,6 +169,25 @@ def test_a_thinking_that_the_server_takes_out_is_put_back(served: Served) -> Non
     assert made(served, 1, template="chat")[0]["completion"] == "<think>\n4 and"
 
 
+def test_calls_that_the_server_takes_out_are_put_back(served: Served) -> None:
+    calls = [{"type": "function", "function": {"name": "f", "arguments": said}} for said in ('{"a":1}', "{")]
+    served.reply = lambda body: says(None, "tool_calls", tool_calls=calls[:1], reasoning="so")
+    notes = Notes()
+    (record,) = made(served, 1, template="chat", report=notes)
+    put_back = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    assert record["completion"] == f"<think>\nso\n</think>\n\n{put_back}"
+    assert record["finish"] == "stop"
+    assert sum("<tool_call>" in said for said in notes.said) == 1
+    served.reply = lambda body: says("I look.", "tool_calls", tool_calls=calls)
+    (record,) = made(served, 1, template="chat")
+    broken = '<tool_call>\n{"name": "f", "arguments": "{"}\n</tool_call>'
+    assert record["completion"] == f"I look.\n{put_back}\n{broken}"
+    for said in ([{}], [3], "f"):
+        served.reply = lambda body, said=said: says(None, "tool_calls", tool_calls=said)
+        with pytest.raises(Unavailable):
+            made(served, 1, template="chat", patience=0.1)
+
+
 def test_token_ids_and_log_probabilities_come_from_the_server(served: Served) -> None:
     ids = {"prompt_token_ids": [5, 6], "token_ids": [7, 8, 0]}
     served.reply = lambda body: goes_on("6", logprobs={"token_logprobs": [-1, -0.5, -2]}, **ids)

@@ -4,6 +4,7 @@ weights."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,64 @@ def test_a_chat_goes_through_every_stage_token_for_token(model: Path, tmp_path: 
     for line in lines(saved):
         assert line["meta"]["generate"]["prompt_tokens"] == len(prompt_ids[line["group"]])
         assert keeps(line, asked[line["group"]])
+
+
+def called() -> list[Record]:
+    """A call after an earlier question, its call and its answer; the call is the completion."""
+    talk, other = (talk["prompt"] for talk in talks())
+    (tools,) = {json.dumps(talk["tools"]) for talk in talks()}
+    found = []
+    for k, (first, then) in enumerate(((talk, other), (other, talk))):
+        call = then[2]
+        record = Record(
+            id=f"call-{k}", prompt=[*first[:5], then[1]], completion=[call], tools=json.loads(tools)
+        )
+        found.append(record.adding(expected_calls=call["tool_calls"]))
+    return found
+
+
+@pytest.mark.full
+def test_a_call_after_earlier_turns_is_learned_made_scored_and_rewarded(model: Path, tmp_path: Path) -> None:
+    records, rewards = called(), ("function_calls", "format:style=think*0.5", "json_schema:form=plain*0")
+    for scored in score.run(records, score.Settings(reward=rewards[:1], workers=1)):
+        assert scored["rewards"]["function_calls"] == 1  # a completion in turns
+        assert scored["completion"][0]["tool_calls"]
+    learning = Optimizer(lr=2e-2)
+    settings = sft.Settings(
+        model=str(model),
+        out=tmp_path / "cold",
+        learn="last",
+        epochs=80,
+        batch=2,
+        optimizer=learning,
+        **COMPUTED,
+    )
+    cold = str(sft.run(records, settings).path)
+    asked = [Record({key: record[key] for key in record if key != "completion"}) for record in records]
+    greedy = Sampling(max_tokens=128, temperature=0.0)
+    made = list(generate.run(asked, generate.Settings(model=cold, tokens=True, sampling=greedy, **COMPUTED)))
+    kept = list(
+        selecting.run(
+            score.run(made, score.Settings(reward=rewards, workers=1)),
+            selection=Selection(keep="correct", reward_name=("function_calls",)),
+        )
+    )
+    assert [record["group"] for record in kept] == ["call-0", "call-1"]
+    assert [record["rewards"]["format"] for record in kept] == [1, 1]
+    assert {record["rewards"]["json_schema"] for record in kept} == {None}  # the records have no schema
+    again = replace(settings, model=cold, out=tmp_path / "sft", epochs=1, optimizer=Optimizer(lr=1e-4))
+    tuned = sft.run(kept, again).path
+    rl = grpo.run(
+        asked,
+        grpo.Settings(
+            model=str(tuned), out=tmp_path / "grpo", reward=rewards[:2], steps=1, problems=2, samples=2,
+            workers=1,
+            sampling=replace(greedy, temperature=1.0), **COMPUTED,
+        ),
+    ).path  # fmt: skip
+    rollouts = [line for path in sorted(rl.glob("rollouts/*")) for line in lines(path)]
+    assert len(rollouts) == 4
+    for line in rollouts:
+        assert set(line["rewards"]) == {"function_calls", "function_calls/made", "format"}
+        assert line["prompt_ids"] == made[int(line["group"][-1])]["prompt_ids"]
+    assert sum(line["rewards"]["function_calls"] for line in rollouts) > 0

@@ -73,6 +73,33 @@ def test_no_problem_is_in_both_splits_whatever_seed_language_or_order(name: str)
     assert not train & test
 
 
+@pytest.mark.parametrize(
+    ("task", "limit", "counts"),
+    [
+        ("sum=3+countdown=1", 8, {"sum": 6, "countdown": 2}),
+        ("sum=3+countdown=1", 10, {"sum": 8, "countdown": 2}),  # 7.5 and 2.5, the first of equal remainders
+        ("sum=3+countdown=2+fact", 16, {"sum": 8, "countdown": 5, "fact": 3}),  # 8, 5.33, 2.67
+        ("chat=1000+fact", 3, {"chat": 3}),
+        ("sum=2+fact=2", 5, {"sum": 3, "fact": 2}),
+    ],
+)
+def test_a_mixture_has_as_many_of_each_family_as_its_weights_say(
+    task: str, limit: int, counts: dict[str, int]
+) -> None:
+    for seed in range(3):
+        records = made(task, limit=limit, seed=seed)
+        assert Counter(record["kind"] for record in records) == counts
+    assert [record["id"] for record in made("sum=1+fact=1")] == [record["id"] for record in made("sum+fact")]
+    kinds = [record["kind"] for record in made("sum=3+fact=1", limit=80)]
+    assert all(Counter(kinds[k : k + 4]) == {"sum": 3, "fact": 1} for k in range(0, 80, 4))
+
+
+def test_a_weight_that_is_none_is_refused() -> None:
+    for weight in ("", "0", "-1", "1.5", "1001", "²", "99999999", "a"):
+        with pytest.raises(UsageError, match="whole number from 1 to 1000"):
+            made(f"sum={weight}+fact")
+
+
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("seed", range(2))
 def test_the_worked_answer_is_paid_and_a_slip_is_not(name: str, seed: int) -> None:

@@ -146,7 +146,7 @@ class OpenAIBackend:
         answer = server.ask(path, body, read)
         if isinstance(answer, Refused):
             raise answer.at(request.place)
-        if answer.finish not in ENDS or (answer.text is None and not answer.thinking):
+        if answer.finish not in ENDS or not (answer.text is not None or answer.thinking or answer.calls):
             raise BadInput(
                 f"the server gave no completion (finish_reason {answer.finish!r})",
                 place=request.place,
@@ -171,6 +171,13 @@ class OpenAIBackend:
 
     def _text(self, server: Server, answer: Answer, request: Request, prefill: str) -> str:
         text = answer.text or ""
+        if answer.calls:
+            self._once(
+                server,
+                "the server takes calls out of its answers; they are put back as <tool_call>…</tool_call>",
+            )
+            called = (f"<tool_call>\n{call}\n</tool_call>" for call in answer.calls)
+            text = "\n".join([text] * bool(text) + [*called])
         if answer.thinking:
             if self.tokens:
                 raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +15,10 @@ CUT_OFF = {None, "abort", "error"}  # the server stopped before the model did
 
 
 class Answer(NamedTuple):
-    """What a server answered with; `matched` is the stop text that ended it, `shown` the prompt's text."""
+    """What a server answered with; `matched` is the stop text that ended it, `shown` the prompt's text.
+
+    `calls` are the calls of functions that it took out of the text, each in JSON.
+    """
 
     text: str | None
     thinking: str
@@ -25,6 +29,7 @@ class Answer(NamedTuple):
     prompt_ids: list[int] | None
     ids: list[int] | None
     logprobs: list[float] | None
+    calls: tuple[str, ...] = ()
 
 
 def body_of(
@@ -94,7 +99,9 @@ def read(reply: Any) -> Answer:
     if finish in CUT_OFF:
         raise ValueError(f"it was cut off, finish_reason {finish!r}")
     message, thinking = choice.get("message"), ""
+    calls: tuple[str, ...] = ()
     if message is not None:
+        calls = tuple(map(_call, message.get("tool_calls") or ()))
         text = message.get("content")
         thinking = message.get("reasoning") or message.get("reasoning_content") or ""
     else:
@@ -103,6 +110,8 @@ def read(reply: Any) -> Answer:
         raise TypeError("the text is none")
     if message is not None and message.get("refusal"):
         finish = "refusal"
+    elif calls and finish == "tool_calls":
+        finish = "stop"
     ids = choice.get("token_ids")
     logprobs = _logprobs(choice.get("logprobs"))
     if ids is not None and logprobs is not None and len(ids) != len(logprobs):
@@ -117,7 +126,19 @@ def read(reply: Any) -> Answer:
         choice.get("prompt_token_ids") or reply.get("prompt_token_ids"),
         ids,
         logprobs,
+        calls,
     )
+
+
+def _call(said: Any) -> str:
+    """A call as models write it; its arguments come as JSON text."""
+    function = said["function"]
+    given = function.get("arguments") or "{}"
+    try:
+        arguments = json.loads(given)
+    except (ValueError, RecursionError):
+        arguments = given  # as it stands, for the rewards to judge
+    return json.dumps({"name": function["name"], "arguments": arguments}, ensure_ascii=False)
 
 
 def _logprobs(said: Any) -> list[float] | None:
