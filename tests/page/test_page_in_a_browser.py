@@ -79,6 +79,39 @@ def test_curves_of_both_runs_are_drawn_and_a_step_is_marked_in_all(browser: Brow
     assert browser.run("smoothed([0, null, 1], 0.5)") == [0, None, pytest.approx(2 / 3)]
 
 
+def test_a_drag_shows_some_steps_in_all_charts_and_a_click_marks_one(browser: Browser) -> None:
+    place = """(() => {
+      const over = curves.charts.find((chart) => chart.name === "reward").plot.over;
+      over.scrollIntoView({block: "center"});
+      const {left, top, width, height} = over.getBoundingClientRect();
+      return [left, top + height / 2, width];
+    })()"""
+    left, top, width = browser.run(place)
+
+    def mouse(kind: str, share: float) -> None:
+        where = {"x": left + share * width, "y": top, "button": "left", "buttons": 1, "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", type=kind, **where)
+
+    ranges = "curves.charts.filter((c) => c.plot).map((c) => [c.plot.scales.x.min, c.plot.scales.x.max])"
+    for kind, share in (
+        ("mouseMoved", 0.5),
+        ("mousePressed", 0.5),
+        ("mouseMoved", 0.9),
+        ("mouseReleased", 1),
+    ):
+        mouse(kind, share)
+    shown = browser.run(ranges)
+    assert len(shown) > 3
+    assert all([low, high] == [pytest.approx(2, abs=0.05), pytest.approx(3, abs=0.05)] for low, high in shown)
+    assert browser.run("curves.step") is None
+    browser.run("document.getElementById('whole').click()")
+    assert browser.run(ranges) == [[1, 3]] * len(shown)
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        mouse(kind, 0.5)
+    assert browser.run("document.getElementById('step').value") == "2"
+    browser.run("markStep(null)")
+
+
 def test_search_and_filters_find_completions(browser: Browser) -> None:
     assert typed(browser, "query", "") == "322 of 322 completions"
     assert typed(browser, "query", "SO 3") == "80 of 322 completions", "of any case"

@@ -22,6 +22,7 @@ const curves = {
   smoothing: 0,
   log: false,
   step: null,
+  zoom: null,
   colours: new Map(),
 };
 
@@ -103,8 +104,16 @@ function controlCharts(runs) {
   byId("step").addEventListener("input", (event) =>
     markStep(event.target.value === "" ? null : Number(event.target.value)),
   );
-  byId("whole").addEventListener("click", () => curves.charts.forEach((chart) => chart.whole()));
+  byId("whole").addEventListener("click", () => zoomTo(null));
   byId("curve-controls").addEventListener("submit", (event) => event.preventDefault());
+}
+
+/** Shows these steps in all charts, from and to; null is all steps. */
+function zoomTo(steps) {
+  curves.zoom = steps;
+  for (const {plot} of curves.charts) {
+    if (plot) plot.setScale("x", {min: plot.data[0][0], max: plot.data[0].at(-1)});
+  }
 }
 
 /** Marks a step in all charts, which then tell their values at it; null takes the mark away. */
@@ -180,7 +189,6 @@ class Chart {
   draw() {
     if (!this.stale && this.plot) return;
     this.stale = false;
-    const zoomed = this.plot && this.plot.scales.x;
     this.plot?.destroy();
     const {data, series, bands, log} = this.content();
     const axis = {
@@ -196,22 +204,35 @@ class Chart {
         bands,
         legend: {show: false},
         padding: [8, 8, 0, 0],
-        scales: {x: {time: false}, y: log ? {distr: 3} : {range: around}},
+        scales: {
+          x: {time: false, range: (_, low, high) => curves.zoom ?? [low, high]},
+          y: log ? {distr: 3} : {range: around},
+        },
         axes: [
           {...axis, size: 28},
           {...axis, size: 52, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick)))},
         ],
-        cursor: {sync: {key: "steps", scales: ["x", null]}, y: false, points: {size: 6}},
-        hooks: {draw: [(plot) => this.marks(plot)], setCursor: [(plot) => this.hover(plot)]},
+        cursor: {
+          sync: {key: "steps", scales: ["x", null]},
+          drag: {setScale: false},
+          y: false,
+          points: {size: 6},
+        },
+        hooks: {
+          draw: [(plot) => this.marks(plot)],
+          setCursor: [(plot) => this.hover(plot)],
+          setSelect: [(plot) => this.selected(plot)],
+        },
       },
       data,
       this.plotted,
     );
-    if (zoomed && zoomed.min != null) this.plot.setScale("x", {min: zoomed.min, max: zoomed.max});
-    this.plot.over.addEventListener("click", () => {
-      if (!this.plot.select.width && this.plot.cursor.left >= 0)
-        markStep(Math.round(this.plot.posToVal(this.plot.cursor.left, "x")));
+    this.plot.over.addEventListener("mousedown", () => {
+      curves.pressed = this;
+      this.dragged = false;
     });
+    this.plot.over.addEventListener("click", () => this.clicked(this.plot));
+    this.plot.over.addEventListener("dblclick", () => zoomTo(null));
     this.plot.over.addEventListener("mouseleave", () =>
       curves.charts.forEach((chart) => chart.tell(curves.step)),
     );
@@ -299,8 +320,19 @@ class Chart {
       this.plot.setSize({width: this.plotted.clientWidth, height: 190});
   }
 
-  whole() {
-    if (this.plot) this.plot.setScale("x", {min: this.plot.data[0][0], max: this.plot.data[0].at(-1)});
+  /** Marks the step under the pointer, unless it is where a drag ends. */
+  clicked(plot) {
+    if (!this.dragged && plot.cursor.left >= 0) markStep(Math.round(plot.posToVal(plot.cursor.left, "x")));
+  }
+
+  /** Shows the steps that were dragged over. uPlot tells of a drag in every chart: the one in which it began
+   *  counts. */
+  selected(plot) {
+    const {left, width} = plot.select;
+    if (curves.pressed !== this) return;
+    this.dragged = width > 0;
+    if (width > 0) zoomTo([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+    plot.setSelect({left: 0, top: 0, width: 0, height: 0}, false);
   }
 }
 
