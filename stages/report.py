@@ -29,6 +29,7 @@ from stages.settings.options import Doc, Flag, Range, Written, bound
 EXAMPLES = (
     "r1 report ckpt/zero",
     "r1 report ckpt/zero ckpt/r1 --png curves.png",
+    "r1 report ckpt/zero --watch",
     "r1 report ckpt/zero ckpt/r1 figures.jsonl scored.jsonl --html page.html",
     "r1 report --over-seeds ckpt/seed0 ckpt/seed1 ckpt/seed2 --png curves.png",
 )
@@ -78,6 +79,9 @@ def run(
         Flag("--html", metavar="FILE"),
         Written(),
     ] = None,
+    watch: Annotated[
+        bool, Doc("Show the one run on the terminal while it goes on, and the rest when it has ended.")
+    ] = False,
     completions: Annotated[
         int, Doc("Completions in the page at most; of more, whole problems are drawn."), Range(low=0)
     ] = 20_000,
@@ -86,6 +90,8 @@ def run(
     """A line for each run, or each set of them. Raises BadInput for a directory without metrics."""
     if html is not None and over_seeds:
         raise UsageError("--html shows each run by itself; leave out --over-seeds")
+    if watch:
+        runs = _watched(runs, report)
     named = _named(runs)
     files = {name: path for name, path in named.items() if html is not None and path.is_file()}
     paths = {name: path for name, path in named.items() if name not in files}
@@ -126,6 +132,17 @@ def _results(histories: Histories, told: dict[str, dict[str, Any]]) -> Results:
         for record in records
     ]
     return Results(records, "Training runs, from the first step to the last", columns, rows)
+
+
+def _watched(runs: tuple[Path, ...], report: Report) -> tuple[Path, ...]:
+    """The run where it stands once it has ended, and the files that were given with it."""
+    from stages.watch.follow import follow
+
+    folders = [path for path in runs if not path.is_file()]
+    if len(folders) != 1:
+        raise UsageError(f"--watch shows one run, and {len(folders)} are given; name one")
+    ended = follow(folders[0], report)
+    return tuple(ended if path == folders[0] else path for path in runs)
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:

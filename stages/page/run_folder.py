@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.checkpoints.checkpoint import read_manifest
+from stages.checkpoints.checkpoint import MANIFEST, read_manifest
 from stages.records import jsonl
 from stages.records.record import Record
 
@@ -25,15 +25,25 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether it has the manifest that stands at the end of a run."""
-        return bool(self.manifest)
+        """Whether its own manifest is there, which stands at the end of a run."""
+        return (self.path / MANIFEST).is_file()
 
 
 def read(name: str, path: Path, history: list[Record]) -> RunFolder:
     """The run in `path`; `history` are its metrics. Raises BadInput for a file that is no JSON."""
     lines = path / "eval.jsonl"
     evaluations = list(jsonl.read_file(lines)) if lines.is_file() else []
-    return RunFolder(name, path, history, read_manifest(path), evaluations)
+    return RunFolder(name, path, history, manifest_of(path), evaluations)
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """What the run's `r1.json` says, or while it goes on that of a checkpoint which it has kept; {} before.
+
+    Raises BadInput where it is there and says nothing that can be read.
+    """
+    made = read_manifest(path)
+    kept = (path / "best", *sorted((path / "steps").glob("step_*")))
+    return made or next((known for each in kept if (known := read_manifest(each))), {})
 
 
 def metrics(path: Path) -> Iterator[Record]:

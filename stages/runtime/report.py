@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+from stages.runtime.results import Styled
 
 
 class Report(Protocol):
@@ -21,6 +23,12 @@ class Report(Protocol):
     def summary(self, message: str) -> None:
         """The last line of the stage, such as `kept 412 of 2048 (20.1 %)`."""
 
+    def picture(self, frame: Callable[[int, int], list[Styled]]) -> bool:
+        """Draws what `frame` makes for so many columns and rows, over what it drew before.
+
+        False where there is no terminal to draw on.
+        """
+
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """A result for people; the same figures are in the records."""
 
@@ -35,6 +43,9 @@ class Silent:
     def note(self, message: str) -> None: ...
 
     def summary(self, message: str) -> None: ...
+
+    def picture(self, frame: Callable[[int, int], list[Styled]]) -> bool:
+        return False
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None: ...
 

@@ -42,7 +42,7 @@ function lastOf(run, metric) {
 }
 
 /** Options that runs have other values of, and all others folded: those of one value, and those that one stage
- *  alone has. A run that has not ended has not written any. */
+ *  alone has. A run that has neither ended nor kept a checkpoint has not written any. */
 function optionTables(runs) {
   const known = runs.filter((run) => Object.keys(run.options).length);
   const names = [...new Set(known.flatMap((run) => Object.keys(run.options)))].sort();
@@ -67,7 +67,13 @@ function optionTables(runs) {
   const title = known.length > 1 ? "Other options" : "Options";
   made.push(el("details", {}, el("summary", {}, `${title}: ${same.length}`), shown(title, same)));
   if (known.length < runs.length) {
-    made.push(el("p", {class: "hint"}, "An unfinished run writes its options at its end."));
+    made.push(
+      el(
+        "p",
+        {class: "hint"},
+        "Of an unfinished run that has kept no checkpoint, options are not known yet.",
+      ),
+    );
   }
   return made;
 }
