@@ -31,7 +31,7 @@ TEXT = 6  # lines that the completion gets at least
 def frame(run: Watched, columns: int, rows: int) -> list[Styled]:
     """At most `rows` lines of at most `columns` characters."""
     if not run.history:
-        return [Styled(clipped(f"{run.given.name}: no step yet", columns), "title")]
+        return [Styled(clipped(f"{run.name}: no step yet", columns), "title")]
     names = list(_names(run.history))
     room = rows - 2 - (TEXT if run.last is not None else 0)
     lines = [Styled(clipped(_heading(run), columns), "title")]
@@ -101,7 +101,7 @@ def _heading(run: Watched) -> str:
     left = time_left(run)
     going = run.state == "running" and left is not None
     ends = f", {duration(left or 0.0)} left" if going else "" if run.state == "running" else f", {run.state}"
-    return f"{short(run.given.name)}: {steps}, {spent}{ends}"
+    return f"{short(run.name)}: {steps}, {spent}{ends}"
 
 
 def _figure(history: Sequence[Mapping[str, Any]], name: str, columns: int) -> str:

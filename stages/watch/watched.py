@@ -20,7 +20,7 @@ TAIL = 1 << 20  # bytes of a file of rollouts whose last record is shown
 
 @dataclass
 class Watched:
-    """A run by its OUT or OUT.partial; `look` brings the rest up to date.
+    """A run by its OUT or OUT.partial; `look` brings the rest up to date. `name` is what it was called by.
 
     `total` is the number of steps where the run has said it, 0 before. Raises BadInput where there is no run.
     """
@@ -35,11 +35,14 @@ class Watched:
     _newest: Path | None = None
 
     def __post_init__(self) -> None:
-        name = self.given.name.removesuffix(".partial")
-        self.out = self.given.with_name(name)
-        self.work = partial_of(self.out)
+        given = Path(os.path.abspath(self.given))
+        self.name = given.name or str(given)
+        self.out = given.parent / given.name.removesuffix(".partial")
+        self.work = partial_of(self.out) if self.out.name else self.out
         if not (self.work.is_dir() or self._is_whole()):
-            raise BadInput("no run is here", place=str(self.given), remedy="start it first, or name its OUT")
+            self.work = given  # a run's folder under another name
+        if not (self.work.is_dir() or self._is_whole()):
+            raise BadInput("no metrics.jsonl", place=str(self.given), remedy="start the run first")
 
     @property
     def folder(self) -> Path:
