@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from stages.formats.foreign import as_records
 from stages.page import figures, run_folder
@@ -43,13 +43,14 @@ def page(
     for run in runs:
         gathered.evaluations += [figures.evaluation(line, run.name) for line in run.evaluations]
         for name, paths in run_folder.completions(run):
-            _records(gathered, name, paths, report)
+            _records(gathered, name, (line for each in paths for line in jsonl.read_file(each)), report)
     for name, path in named:
-        if _kind(path) == "figures":
-            lines = jsonl.read_file(path)
-            gathered.evaluations += [figures.evaluation(line, name) for line in lines]
+        lines = jsonl.read_file(path)
+        first = list(islice(lines, 1))
+        if first and _are_figures(first[0], path):
+            gathered.evaluations += [figures.evaluation(line, name) for line in chain(first, lines)]
         else:
-            _records(gathered, name, [path], report)
+            _records(gathered, name, chain(first, lines), report)
     drawn = gathered.drawn
     made = columns(drawn.records())
     overview = {
@@ -65,10 +66,10 @@ def page(
     return f"{target} with {drawn.held}{part} completions"
 
 
-def _records(gathered: Gathered, name: str, paths: Sequence[Path], report: Report) -> None:
+def _records(gathered: Gathered, name: str, lines: Iterable[Record], report: Report) -> None:
     """Counts and draws the records of one source."""
     funnel, number = Funnel(), len(gathered.sources)
-    for record in as_records(_lines(paths), report):
+    for record in as_records(lines, report):
         report.advance()
         funnel.add(record)
         if "completion" in record:
@@ -76,18 +77,12 @@ def _records(gathered: Gathered, name: str, paths: Sequence[Path], report: Repor
     gathered.sources.append({"name": shown.line(name), **funnel.told()})
 
 
-def _lines(paths: Sequence[Path]) -> Iterator[Record]:
-    for path in paths:
-        yield from jsonl.read_file(path)
-
-
-def _kind(path: Path) -> Literal["figures", "records"]:
-    """What the file holds, by its first line. Raises BadInput for metrics, whose run is wanted."""
-    for line in islice(jsonl.read_file(path), 1):
-        if "completion" in line or "prompt" in line:
-            return "records"
-        if "pass@1" in line or ("step" in line and "name" in line):
-            return "figures"
-        if "step" in line and "loss" in line:
-            raise BadInput("metrics of a run", place=str(path), remedy="give the directory that it lies in")
-    return "records"
+def _are_figures(first: Record, path: Path) -> bool:
+    """Whether a file is of `r1 eval` and not of records, by its first line; BadInput for a run's metrics."""
+    if "completion" in first or "prompt" in first:
+        return False
+    if "pass@1" in first or ("step" in first and "name" in first):
+        return True
+    if "step" in first and "loss" in first:
+        raise BadInput("metrics of a run", place=str(path), remedy="give the directory that it lies in")
+    return False

@@ -207,6 +207,13 @@ def test_a_run_that_is_being_written_is_shown_as_far_as_it_is(tmp_path: Path) ->
     assert (shown["steps"], shown["finished"], shown["options"]) == ([1, 2], False, {})
 
 
+def test_options_of_a_run_that_goes_on_are_those_of_a_checkpoint_it_has_kept(tmp_path: Path) -> None:
+    run = trained(tmp_path / "zero.partial", 0.5)
+    lines(run / "best" / "r1.json", [{"stage": "grpo", "options": {"steps": 9}}])
+    (shown,) = data(made(tmp_path, run), "overview")["runs"]
+    assert (shown["finished"], shown["stage"], shown["options"]) == (False, "grpo", {"steps": "9"})
+
+
 def test_the_funnel_counts_what_became_of_completions(tmp_path: Path) -> None:
     run = trained(tmp_path / "zero", 0.5)
     records = [
