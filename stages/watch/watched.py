@@ -35,7 +35,8 @@ class Watched:
     _newest: Path | None = None
 
     def __post_init__(self) -> None:
-        given = Path(os.path.abspath(self.given))
+        plain = self.given.name not in ("", "..")  # of `.` there is no name to add .partial to
+        given = self.given if plain else Path(os.path.abspath(self.given))
         self.name = given.name or str(given)
         self.out = given.parent / given.name.removesuffix(".partial")
         self.work = partial_of(self.out) if self.out.name else self.out

@@ -188,6 +188,24 @@ def test_light_and_dark_are_the_systems_choice_or_the_readers(browser: Browser) 
     browser.colours(dark=False)
 
 
+@pytest.mark.parametrize("given", ["a run alone", "a file alone", "no completion", "nothing"])
+def test_what_is_not_given_has_no_part_of_the_page(tmp_path: Path, given: str) -> None:
+    run = trained(tmp_path / "one", 0.5)
+    file = lines(tmp_path / "scored.jsonl", [] if given == "nothing" else [rollout("p", 0, 0.0)])
+    most = 0 if given == "no completion" else 9
+    report.run((run,) if given == "a run alone" else (file,), html=tmp_path / "page.html", completions=most)
+    with Browser() as opened:
+        opened.open(tmp_path / "page.html")
+        opened.until("document.readyState === 'complete'")
+        parts = opened.run("[...document.querySelectorAll('section')].map((each) => each.id).join(' ')")
+        links = opened.run(
+            "[...document.querySelectorAll('nav a')].map((each) => each.hash.slice(1)).join(' ')"
+        )
+        assert opened.said == []
+    wanted = {"a run alone": "runs curves cost", "a file alone": "completions data"}
+    assert parts == links == wanted.get(given, "data")
+
+
 def test_nothing_is_wider_than_a_phone(page: Path) -> None:
     with Browser(width=390, height=844) as phone:
         phone.open(page)
