@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from stages.runtime import shown
-from stages.runtime.report import described
+from stages.runtime.report import described, duration
 from stages.runtime.results import Styled
 
 if TYPE_CHECKING:
@@ -283,14 +283,6 @@ def clipped(text: str) -> str:
     """`text` without its middle where it is longer than an error should be."""
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `42 s`, `7 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _numeric(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:

@@ -12,6 +12,7 @@ from stages.overview import record_text
 from stages.overview.values import clipped, figure, number, short
 from stages.records.record import Record
 from stages.runtime import shown
+from stages.runtime.report import duration
 from stages.runtime.results import Look, Styled
 from stages.watch.watched import Watched
 
@@ -69,14 +70,6 @@ def time_left(run: Watched) -> float | None:
     if not run.total or not times:
         return None
     return max(run.total - int(run.history[-1]["step"]), 0) * fmean(times)
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `7 min`, `3 h 20 min`."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _names(history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
