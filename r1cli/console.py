@@ -12,11 +12,12 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from stages.runtime import shown
-from stages.runtime.report import described
+from stages.runtime.report import described, duration
+from stages.runtime.results import Styled
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 REDRAW = 0.1  # seconds between two states of the bar
 PLAIN = 30.0  # seconds between two plain lines
 CLEAR = "\r\x1b[2K"
+LOOKS = {"plain": "", "title": "bold cyan", "name": "bold", "dim": "dim", "good": "green", "bad": "red"}
 LONGEST = 1000  # characters of an error: a value of megabytes is told by its ends
 
 
@@ -43,6 +45,7 @@ class Console(contextlib.AbstractContextManager["Console"]):
         self._lock: int | None = None
         self._bar: Progress | None = None
         self._next = self._next_line = 0.0
+        self._picture: Picture | None = None
         self._begin(None, "")
 
     def __exit__(self, *exception: object) -> None:
@@ -78,6 +81,14 @@ class Console(contextlib.AbstractContextManager["Console"]):
             self._line(self.progress())
         else:
             self._next = now + REDRAW
+
+    def picture(self, frame: Callable[[int, int], list[Styled]]) -> bool:
+        if not self.live or self._held is not None or not self._take_terminal():
+            return False
+        with contextlib.suppress(OSError):
+            self._picture = self._picture or Picture(self._stderr, color=self.color)
+            self._picture.show(frame)
+        return True
 
     def note(self, message: str) -> None:
         if not self.quiet:
@@ -187,6 +198,7 @@ class Console(contextlib.AbstractContextManager["Console"]):
             with contextlib.suppress(OSError):
                 self._bar.stop()
             self._bar = None
+        self._picture = None
 
     def _take_terminal(self) -> bool:
         if self._lock is not None:
@@ -209,6 +221,7 @@ class Console(contextlib.AbstractContextManager["Console"]):
         if self._held is not None:
             self._held.append(message)
             return
+        self._picture = None  # what is drawn next stands below this line
         text = shown.line(f"{self.stage}: {message}")
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -224,6 +237,33 @@ class Console(contextlib.AbstractContextManager["Console"]):
     def _stderr(self) -> TextIO:
         """The stream under the one that shows others' escape sequences as text: the bar needs its own."""
         return sys.stderr.below if isinstance(sys.stderr, shown.Shown) else sys.stderr
+
+
+class Picture:
+    """Some lines on a terminal that give way to the next ones in place.
+
+    Each is written over the one before, in one piece and without clearing it first, so that nothing flickers.
+    """
+
+    def __init__(self, stream: TextIO, *, color: bool) -> None:
+        from rich.console import Console as RichConsole
+
+        self._stream, self._drawn = stream, 0
+        self._console = RichConsole(file=stream, no_color=not color, highlight=False)
+
+    def show(self, frame: Callable[[int, int], list[Styled]]) -> None:
+        """Draws what `frame` makes for so many columns and rows; the last row is the cursor's."""
+        from rich.text import Text
+
+        columns, rows = self._console.size
+        lines = frame(columns, max(rows - 1, 1))
+        with self._console.capture() as taken:
+            for line in lines:
+                self._console.print(Text(line, LOOKS[line.look]), no_wrap=True, overflow="crop")
+        up = f"\x1b[{self._drawn}F" if self._drawn else ""
+        self._stream.write(up + taken.get().replace("\n", "\x1b[K\n") + "\x1b[J")
+        self._stream.flush()
+        self._drawn = len(lines)
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -243,14 +283,6 @@ def clipped(text: str) -> str:
     """`text` without its middle where it is longer than an error should be."""
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `42 s`, `7 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _numeric(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:

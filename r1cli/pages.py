@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from r1cli.console import LOOKS
 from r1cli.exits import Terminated
 from r1cli.streams import Product, ReaderGone, Write
 from stages.runtime.results import Styled
@@ -22,7 +23,6 @@ from stages.runtime.results import Styled
 if TYPE_CHECKING:
     from r1cli.console import Console
 
-LOOKS = {"plain": "", "title": "bold cyan", "name": "bold", "dim": "dim", "good": "green", "bad": "red"}
 LESS = "FRX"  # ends by itself where all fits, shows colours, leaves the text on the screen: as git sets it
 NARROWEST, USUAL = 20, 80  # columns; of a terminal that does not say how many it has
 

@@ -55,7 +55,8 @@ unset OMP_NUM_THREADS
 
 STUDENT=$OUT/student TEACHER=$OUT/r1 RL_STEPS=16 "$here/distill.sh"
 
-r1 report "$OUT"/{zero,dev2,dev2-no-language,r1,rl-only} --png "$OUT/curves.png" > /dev/null
 r1 eval "$OUT"/eval/{base,zero,dev1,dev2,dev2-no-language,dev3,r1,student,rl-only,distilled}.jsonl \
   > "$OUT/results.jsonl"
-echo "figures: $OUT/results.jsonl, curves: $OUT/curves.png" >&2
+r1 report "$OUT"/{zero,dev2,dev2-no-language,r1,rl-only} "$OUT/results.jsonl" \
+  "$OUT"/eval/{base,zero,r1}.jsonl --png "$OUT/curves.png" --html "$OUT/page.html" > /dev/null
+echo "figures: $OUT/results.jsonl, curves: $OUT/curves.png, all of it in a browser: $OUT/page.html" >&2

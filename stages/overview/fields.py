@@ -77,7 +77,7 @@ def usual(record: Record) -> list[Figure]:
             continue
         if isinstance(value, str):
             if name in TOLD:
-                found.append((name, _worded(name, value)))
+                found.append((name, worded(name, value)))
         elif isinstance(value, dict):
             if name in DESCENDED:
                 for key, inner in value.items():
@@ -121,12 +121,12 @@ def leaves(name: str, value: Any) -> Iterator[Figure]:
         for key, inner in value.items():
             yield from leaves(f"{name}.{key}", inner)
     elif isinstance(value, str):
-        yield name, _worded(name, value)
+        yield name, worded(name, value)
     else:
         yield name, value
 
 
-def _worded(name: str, text: str) -> str:
+def worded(name: str, text: str) -> str:
     """A text as it is counted: a reason without its own numbers and words, a rule of `filter` by its name."""
     if name == "dropped":
         return text.partition(":")[0]

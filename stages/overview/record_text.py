@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.language.identification import languages
 from stages.language.thinking import split_thinking
@@ -44,21 +44,38 @@ def title(record: Record) -> Styled:
 def problem(record: Record) -> Iterator[Styled]:
     """The prompt, turn by turn where it has several, and the reference."""
     if "prompt" in record:
-        yield from _section("Prompt", _asked(record))
+        yield from _section("Prompt", asked(record))
     if record.get("answer") not in (None, ""):
         answer = record["answer"]
         yield from _section("Reference", answer if isinstance(answer, str) else _json(answer))
+
+
+class Said(NamedTuple):
+    """A completion's parts. `first` stands before the thinking, which is None where there is none;
+    `ended` says whether the thinking was closed.
+    """
+
+    first: str
+    thinking: str | None
+    answer: str
+    ended: bool
+
+
+def parts(record: Record) -> Said:
+    """What the completion of a record consists of, its template's beginning included."""
+    text, prefill = words(record), record.get("prefill")
+    prefill = prefill if isinstance(prefill, str) else ""
+    thinking, answer = split_thinking(text, prefill)
+    first, opened, _ = (prefill + text).partition("<think>")
+    return Said(first.strip() if opened else "", thinking, answer, "</think>" in text)
 
 
 def said(record: Record, fold: int) -> Iterator[Styled]:
     """What stands before the thinking, the thinking, and the answer."""
     if "completion" not in record:
         return
-    text, prefill = words(record), record.get("prefill")
-    prefill = prefill if isinstance(prefill, str) else ""
-    thinking, answer = split_thinking(text, prefill)
-    first, opened, _ = (prefill + text).partition("<think>")
-    if opened and first.strip():
+    first, thinking, answer, ended = parts(record)
+    if first:
         yield from _section("First", first)
     if thinking is not None:
         yield from _section("Thinking", folded(thinking.strip(), fold), "dim")
@@ -66,7 +83,7 @@ def said(record: Record, fold: int) -> Iterator[Styled]:
         yield from _section("Answer", answer)
     else:
         yield Styled("Answer\n", "name")
-        open_end = thinking is not None and "</think>" not in text
+        open_end = thinking is not None and not ended
         yield Styled("(none: the thinking does not end)\n" if open_end else "(none)\n", "bad")
 
 
@@ -105,7 +122,7 @@ def _section(name: str, text: str, look: Look = "plain") -> Iterator[Styled]:
     yield Styled(shown.block(text.strip("\n")).rstrip() + "\n", look)
 
 
-def _asked(record: Record) -> str:
+def asked(record: Record) -> str:
     """The prompt's words; roles, reasoning and calls where it is more than a text."""
     if isinstance(record["prompt"], str):
         return record["prompt"]

@@ -35,6 +35,13 @@ def clipped(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[: most - 2].rstrip()} …"
 
 
+def figure(value: Any) -> float | None:
+    """A number, a whole one of more than 64 bits as a float; None for everything else."""
+    if not is_number(value):
+        return None
+    return value if abs(value) < 1 << 63 else float(value)
+
+
 def is_number(value: Any) -> bool:
     """Whether JSON calls it a number."""
     return kind_of(value) == "a number"

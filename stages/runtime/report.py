@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+from stages.runtime.results import Styled
 
 
 class Report(Protocol):
@@ -21,6 +23,12 @@ class Report(Protocol):
     def summary(self, message: str) -> None:
         """The last line of the stage, such as `kept 412 of 2048 (20.1 %)`."""
 
+    def picture(self, frame: Callable[[int, int], list[Styled]]) -> bool:
+        """Draws what `frame` makes for so many columns and rows, over what it drew before.
+
+        False where there is no terminal to draw on.
+        """
+
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """A result for people; the same figures are in the records."""
 
@@ -36,6 +44,9 @@ class Silent:
 
     def summary(self, message: str) -> None: ...
 
+    def picture(self, frame: Callable[[int, int], list[Styled]]) -> bool:
+        return False
+
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None: ...
 
 
@@ -48,3 +59,11 @@ def described(figures: Mapping[str, Any]) -> str:
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in figures.items()
     )
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `42 s`, `7 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import R1, environment
 
-from r1cli.console import Console, aligned, duration
+from r1cli.console import Console, aligned
+from stages.runtime.report import duration
 
 LINES = b'{"id":1}\n{"id":2}\n'
 

@@ -111,6 +111,7 @@ COMMANDS = {
         Command(
             "export", "export IN/s.jsonl --parquet OUT/x.parquet -o OUT/x.jsonl", ("x.parquet", "x.jsonl")
         ),
+        Command("page", "report IN/s.jsonl --html OUT/p.html -o OUT/o.jsonl", ("p.html", "o.jsonl"), False),
         Command("report", "report IN/sft --png OUT/c.png -o OUT/r.jsonl", ("c.png", "r.jsonl")),
         Command("init", "init -o OUT/new --hidden 16 --layers 1 --heads 2 --context 64", ("new",)),
         Command("convert", "convert IN/small.gguf -o OUT/converted", ("converted",)),

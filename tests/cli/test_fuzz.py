@@ -52,13 +52,14 @@ HEAVY = (
     "workers",
     "nproc",
     "png",
+    "html",
     "parquet",
     "smoke",
     "adapter",
     "track",
     "benchmark",
 )
-WRITES = ("-o", "--output", "--rejects", "--save", "--png", "--parquet", "--share")
+WRITES = ("-o", "--output", "--rejects", "--save", "--png", "--html", "--parquet", "--share")
 
 
 def prepare() -> None:
@@ -715,6 +716,10 @@ def report(draw: Draw) -> Case:
     words = draw.options(stage("report"), skip=HEAVY) if draw.one_in(2) else []
     if draw.one_in(400):
         words += ["--png", draw.of("c.png", "in.jsonl", "folder", "run/metrics.jsonl")]
+    if draw.one_in(6):
+        words += ["--html", draw.of("page.html", "in.jsonl", "folder", "run/metrics.jsonl")]
+        files["scored.jsonl"] = draw.damaged(lines(SCORED))
+        runs += draw.sample(["scored.jsonl", "run/metrics.jsonl"], 1)
     if draw.one_in(5):
         files["conf.toml"] = draw.toml(stage("report"), skip=HEAVY)
         words += ["--config", "conf.toml"]

@@ -84,7 +84,8 @@ def scanner() -> re.Pattern[str]:
         *tables[1:],
         r"(?P<or___>\|)",
         r"(?P<arrow>(?<=\d)\.{2,4}(?=\d)|(?:(?<![-=])[-=]+>|<-+(?![->])|[→⇒➔➜⟹⟶↦←⟵⇐]"
-        r"|\\(?:(?:[lL]ong)?(?:[rR]ightarrow|mapsto)|to|implies|gets|(?:long)?leftarrow|Leftarrow|[a-z]*harpoons)"
+        r"|\\(?:(?:[lL]ong)?(?:[rR]ightarrow|mapsto)|to|implies|gets|(?:long)?leftarrow|Leftarrow"
+        r"|[a-z]*harpoons)"
         r"(?![A-Za-z])))",
         r"(?P<equals>(?<![<>!:=])={1,3}(?![=>])|＝|\\equiv(?![A-Za-z])|≡)",
         r"(?P<about>≈|≃|≅|≒|~=|\\(?:approx|cong|simeq|doteq)(?![A-Za-z]))",

@@ -1,0 +1,88 @@
+"""Runs, evaluations and files of records to one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from stages.formats.foreign import as_records
+from stages.page import figures, run_folder
+from stages.page.document import document
+from stages.page.funnel import Funnel
+from stages.page.run_folder import RunFolder
+from stages.page.traces import Drawn, columns
+from stages.records import jsonl
+from stages.records.record import Record
+from stages.runtime import shown
+from stages.runtime.errors import BadInput
+from stages.runtime.report import Report
+
+
+@dataclass
+class Gathered:
+    """What the page will show, as it is read."""
+
+    drawn: Drawn
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+
+
+def page(
+    target: Path, runs: Sequence[RunFolder], named: Sequence[tuple[str, Path]], most: int, report: Report
+) -> str:
+    """Writes the page of `runs`, and of files with their names, with at most `most` completions.
+
+    Returns what the last line may say of it. Raises BadInput for a file that is neither figures of `r1 eval`
+    nor records, StreamError where one cannot be read or the page cannot be written.
+    """
+    gathered = Gathered(Drawn(most))
+    report.start(None, "records")
+    for run in runs:
+        gathered.evaluations += [figures.evaluation(line, run.name) for line in run.evaluations]
+        for name, paths in run_folder.completions(run):
+            _records(gathered, name, (line for each in paths for line in jsonl.read_file(each)), report)
+    for name, path in named:
+        lines = jsonl.read_file(path)
+        first = list(islice(lines, 1))
+        if first and _are_figures(first[0], path):
+            gathered.evaluations += [figures.evaluation(line, name) for line in chain(first, lines)]
+        else:
+            _records(gathered, name, chain(first, lines), report)
+    drawn = gathered.drawn
+    made = columns(drawn.records())
+    overview = {
+        "runs": [figures.of_run(run) for run in runs],
+        "evaluations": gathered.evaluations,
+        "sources": gathered.sources,
+        "completions": {"held": drawn.held, "seen": drawn.seen},
+    }
+    with jsonl.open_output(target) as stream:
+        for piece in document(overview, made.index(), made.chunks()):
+            stream.write(piece)
+    part = f" of {drawn.seen}, drawn by whole problems" if drawn.held < drawn.seen else ""
+    return f"{target} with {drawn.held}{part} completions"
+
+
+def _records(gathered: Gathered, name: str, lines: Iterable[Record], report: Report) -> None:
+    """Counts and draws the records of one source."""
+    funnel, number = Funnel(), len(gathered.sources)
+    for record in as_records(lines, report):
+        report.advance()
+        funnel.add(record)
+        if "completion" in record:
+            gathered.drawn.add(number, record)
+    gathered.sources.append({"name": shown.line(name), **funnel.told()})
+
+
+def _are_figures(first: Record, path: Path) -> bool:
+    """Whether a file is of `r1 eval` and not of records, by its first line; BadInput for a run's metrics."""
+    if "completion" in first or "prompt" in first:
+        return False
+    if "pass@1" in first or ("step" in first and "name" in first):
+        return True
+    if "step" in first and "loss" in first:
+        raise BadInput("metrics of a run", place=str(path), remedy="give the directory that it lies in")
+    return False

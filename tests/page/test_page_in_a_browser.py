@@ -1,0 +1,214 @@
+"""The page as Chromium shows it: drawn, searched, filtered and read, with nothing asked of any host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Browser
+from test_page import HOSTILE, SHOWN, lines, rollout, trained
+
+from stages import report
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt-get install chromium"),
+]
+
+READ = "typeof traces !== 'undefined' && traces.count > 0 && traces.texts.length === traces.count"
+BRIGHTNESS = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, one with rollouts, figures of an evaluation, and a file of records with hostile texts."""
+    here = tmp_path_factory.mktemp("page")
+    one = trained(here / "one", 0.25, 0.5, 0.75, options={"steps": 3}, **{"completions/clipped_ratio": 0.6})
+    two = trained(here / "two", 0.5, 0.25, options={"steps": 2})
+    for step in (1, 2):
+        records = [
+            rollout(f"p{k // 4}", k % 4, float(k % 3 == 0), meta={"grpo": {"step": step}}) for k in range(160)
+        ]
+        lines(one / "rollouts" / f"step_{step:06d}.jsonl", records)
+    bad = rollout("p0", 9, 0.0, completion=HOSTILE, prompt=HOSTILE, id=HOSTILE, reasons={"accuracy": HOSTILE})
+    other = lines(here / "other.jsonl", [rollout("p0", 0, 1.0), bad])
+    row = {"benchmark": "b", "model": HOSTILE, "problems": 10, "k": 4, "pass@4": 0.9, "cons@4": 0.75}
+    row |= {"pass@1": 0.5, "pass@1_low": 0.4, "pass@1_high": 0.6}
+    figures = lines(here / "figures.jsonl", [row])
+    report.run((one, two, figures, other), html=here / "page.html")
+    return here / "page.html"
+
+
+@pytest.fixture(scope="module")
+def browser(page: Path) -> Iterator[Browser]:
+    """The page, opened; the tests leave it as they find it."""
+    with Browser() as opened:
+        opened.open(page)
+        opened.until(READ)
+        yield opened
+
+
+def typed(browser: Browser, field: str, value: str) -> str:
+    """What the page says it has found once `value` stands in a field, which is empty again after."""
+    script = """((field, value) => {
+      const set = (text) => { field.value = text; field.dispatchEvent(new Event("input", {bubbles: true})); };
+      set(value);
+      const found = document.getElementById("found").textContent;
+      set("");
+      return found;
+    })(document.getElementById(%r), %r)"""
+    return str(browser.run(script % (field, value)))
+
+
+def test_it_asks_no_host_and_its_console_is_silent(browser: Browser, page: Path) -> None:
+    assert set(browser.asked) <= {"about:blank", page.resolve().as_uri()}
+    assert browser.said == []
+    assert browser.run("document.title") == "r1 report · one · two"
+
+
+def test_curves_of_both_runs_are_drawn_and_a_step_is_marked_in_all(browser: Browser) -> None:
+    browser.until("document.querySelectorAll('#charts canvas').length > 3")
+    values = "curves.charts.find((chart) => chart.name === 'reward').values.innerText.split(/\\s+/)"
+    assert browser.run(values) == ["one,", "step", "3:", "0.75", "two,", "step", "2:", "0.25"]
+    browser.run("markStep(1)")
+    assert browser.run(values) == ["one,", "step", "1:", "0.25", "two,", "step", "1:", "0.5"]
+    browser.run("markStep(null)")
+    label = browser.run("curves.charts.find((chart) => chart.name === 'reward').plotted.ariaLabel")
+    assert label.startswith("reward over steps. one: from 0.25 to 0.75, least 0.25, greatest 0.75; two:")
+    assert browser.run("smoothed([0, null, 1], 0.5)") == [0, None, pytest.approx(2 / 3)]
+
+
+def test_a_drag_shows_some_steps_in_all_charts_and_a_click_marks_one(browser: Browser) -> None:
+    place = """(() => {
+      const over = curves.charts.find((chart) => chart.name === "reward").plot.over;
+      over.scrollIntoView({block: "center"});
+      const {left, top, width, height} = over.getBoundingClientRect();
+      return [left, top + height / 2, width];
+    })()"""
+    left, top, width = browser.run(place)
+
+    def mouse(kind: str, share: float) -> None:
+        where = {"x": left + share * width, "y": top, "button": "left", "buttons": 1, "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", type=kind, **where)
+
+    ranges = "curves.charts.filter((c) => c.plot).map((c) => [c.plot.scales.x.min, c.plot.scales.x.max])"
+    for kind, share in (
+        ("mouseMoved", 0.5),
+        ("mousePressed", 0.5),
+        ("mouseMoved", 0.9),
+        ("mouseReleased", 1),
+    ):
+        mouse(kind, share)
+    shown = browser.run(ranges)
+    assert len(shown) > 3
+    assert all([low, high] == [pytest.approx(2, abs=0.05), pytest.approx(3, abs=0.05)] for low, high in shown)
+    assert browser.run("curves.step") is None
+    browser.run("document.getElementById('whole').click()")
+    assert browser.run(ranges) == [[1, 3]] * len(shown)
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        mouse(kind, 0.5)
+    assert browser.run("document.getElementById('step').value") == "2"
+    browser.run("markStep(null)")
+
+
+def test_search_and_filters_find_completions(browser: Browser) -> None:
+    assert typed(browser, "query", "") == "322 of 322 completions"
+    assert typed(browser, "query", "SO 3") == "80 of 322 completions", "of any case"
+    assert typed(browser, "query", "against '2'") == "321 of 322 completions", "in reasons"
+    assert typed(browser, "query", "p17#1") == "2 of 322 completions", "by id"
+    assert typed(browser, "query", "nowhere") == "0 of 322 completions"
+    assert typed(browser, "by-source", "1") == "2 of 322 completions"
+    assert typed(browser, "step-low", "2") == "160 of 322 completions"
+    assert typed(browser, "reward-low", "2") == "109 of 322 completions"  # 2 · 54, and one of the other file
+    assert typed(browser, "reward-high", "1") == "213 of 322 completions"
+
+
+def test_from_the_start_of_the_page_one_click_leads_to_a_wrong_completion_and_why(browser: Browser) -> None:
+    browser.run("document.querySelector('#data button').click()")
+    text = browser.run("document.getElementById('trace').innerText")
+    assert "one and one is 1" in text
+    assert "last '1' against '2'" in text
+    assert "All 10 completions of this problem" in text
+
+
+def test_completions_of_two_sources_stand_side_by_side(browser: Browser) -> None:
+    browser.run("showTrace(0, 320)")
+    titles = browser.run(
+        "[...document.querySelectorAll('.completion > h3:first-child')].map((e) => e.innerText)"
+    )
+    assert titles == ["one, step 1, p0#0, reward 2", "other.jsonl, step 1, p0#0, reward 2"]
+
+
+def test_hostile_texts_are_shown_as_text(browser: Browser) -> None:
+    browser.run("showTrace(321)")
+    text = browser.run("document.getElementById('trace').textContent")
+    assert text.count(SHOWN) >= 4  # its id, prompt, answer and reason
+    assert SHOWN in browser.run("document.getElementById('evaluations').textContent")
+    assert browser.run("document.images.length") == 0
+    assert browser.said == []
+
+
+def test_injected_scripts_are_refused(browser: Browser) -> None:
+    """What the page's policy is for, should its own code ever fail."""
+    script = """(() => {
+      const made = document.createElement("div");
+      made.innerHTML = "<img src=x onerror='window.broken = true'>";
+      document.body.append(made);
+      const code = document.createElement("script");
+      code.textContent = "window.broken = true";
+      document.body.append(code);
+      made.remove();
+      code.remove();
+      return window.broken === undefined;
+    })()"""
+    assert browser.run(script)
+    browser.until("window.broken === undefined")
+    browser.said.clear()  # it says that it has refused them
+
+
+def test_the_list_is_walked_with_the_arrow_keys(browser: Browser) -> None:
+    browser.run("document.querySelector('#list button').focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowDown", code="ArrowDown",
+                     windowsVirtualKeyCode=40)  # fmt: skip
+    assert browser.run("document.activeElement.dataset.at") == "1"
+    assert browser.run("traces.current") == 1
+
+
+def test_light_and_dark_are_the_systems_choice_or_the_readers(browser: Browser) -> None:
+    assert browser.run(BRIGHTNESS) > 200
+    browser.colours(dark=True)
+    assert browser.run(BRIGHTNESS) < 60
+    choose = "(() => { const s = document.getElementById('theme'); s.value = '%s';"
+    choose += " s.dispatchEvent(new Event('change')); })()"
+    browser.run(choose % "light")
+    assert browser.run(BRIGHTNESS) > 200
+    browser.run(choose % "")
+    browser.colours(dark=False)
+
+
+@pytest.mark.parametrize("given", ["a run alone", "a file alone", "no completion", "nothing"])
+def test_what_is_not_given_has_no_part_of_the_page(tmp_path: Path, given: str) -> None:
+    run = trained(tmp_path / "one", 0.5)
+    file = lines(tmp_path / "scored.jsonl", [] if given == "nothing" else [rollout("p", 0, 0.0)])
+    most = 0 if given == "no completion" else 9
+    report.run((run,) if given == "a run alone" else (file,), html=tmp_path / "page.html", completions=most)
+    with Browser() as opened:
+        opened.open(tmp_path / "page.html")
+        opened.until("document.readyState === 'complete'")
+        parts = opened.run("[...document.querySelectorAll('section')].map((each) => each.id).join(' ')")
+        links = opened.run(
+            "[...document.querySelectorAll('nav a')].map((each) => each.hash.slice(1)).join(' ')"
+        )
+        assert opened.said == []
+    wanted = {"a run alone": "runs curves cost", "a file alone": "completions data"}
+    assert parts == links == wanted.get(given, "data")
+
+
+def test_nothing_is_wider_than_a_phone(page: Path) -> None:
+    with Browser(width=390, height=844) as phone:
+        phone.open(page)
+        phone.until(READ)
+        assert phone.run("document.documentElement.scrollWidth") == 390
+        assert phone.said == []
