@@ -310,7 +310,7 @@ def test_every_number_has_a_range() -> None:
             every = (*stage.arguments, *stage.options)
             free += [f"{name} {o.flags[-1]}" for o in every if o.base in (int, float) and o.bounds is FINITE]
     # A reward may be any number, and so may what it is compared with.
-    may = ("filter", "distill", "eval", "sort", "stats")
+    may = ("filter", "distill", "eval", "rank", "sort", "stats")
     assert sorted(free) == sorted(f"{name} --threshold" for name in may)
 
 
