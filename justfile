@@ -35,6 +35,10 @@ test-all *ARGS:
 test-failed:
     python -m pytest --last-failed --last-failed-no-failures none
 
+# The README's pipelines as they are printed, which take 6 minutes or more
+test-readme:
+    R1_README=1 python -m pytest tests/house/test_docs.py -k "as_printed and README"
+
 # Style and types
 lint:
     ruff check .

@@ -13,9 +13,10 @@ from r1cli.signature import Stage
 from stages.runtime import rank
 from stages.runtime.errors import DryRun, PeerLost, R1Error, UsageError
 
-# Seconds. What all ranks find wrong, each by itself, rank 0 says within the first; whoever started the
-# processes ends them within the other.
-TURN, END = 6.0, 15.0
+# Seconds. What all ranks find wrong, each by itself, rank 0 says within its turn, a long one where this process
+# has taken long so far, as on a busy machine; whoever started the processes ends them within the last.
+TURN, LONG_TURN, END = 6.0, 20.0, 15.0
+BEGUN = time.monotonic()
 
 
 def rank_in(stage: Stage) -> int:
@@ -53,5 +54,5 @@ def tell(console: Console, error: BaseException, message: str) -> None:
     elif isinstance(error, PeerLost):
         time.sleep(END)
     elif here:
-        time.sleep(TURN)
+        time.sleep(min(max(TURN, time.monotonic() - BEGUN), LONG_TURN))
     console.error(f"rank {here}: {message}" if here else message)
