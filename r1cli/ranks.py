@@ -13,8 +13,8 @@ from r1cli.signature import Stage
 from stages.runtime import rank
 from stages.runtime.errors import DryRun, PeerLost, R1Error, UsageError
 
-# Seconds. What all ranks find wrong, each by itself, rank 0 says within its turn, a long one where this
-# process has taken long so far, as on a busy machine; whoever started the processes ends them within the last.
+# Seconds. What all ranks find wrong, each by itself, rank 0 says within its turn: a long one where this
+# process has taken long so far, as on a busy machine. Whoever started the processes ends them within END.
 TURN, LONG_TURN, END = 6.0, 20.0, 15.0
 BEGUN = time.monotonic()
 
