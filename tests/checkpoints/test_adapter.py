@@ -143,7 +143,7 @@ def test_its_scale_is_part_of_its_name(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_vllm_gives_what_transformers_gives(smollm2: Path, r1: R1, tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="vllm is not installed here")
     # Small enough for the model to stay one, large enough to tell it from what it was.

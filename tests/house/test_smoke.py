@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "recipes" / "smoke.sh"
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_smoke_run_reaches_its_bar_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path)}

@@ -218,7 +218,7 @@ def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.mark.full
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serve, smollm2: Path) -> None:
     policy = Policy(str(smollm2), Engine(device="cpu", threads=1), Lora())
     remote = opened(smollm2, serve.url)
@@ -245,14 +245,14 @@ def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serv
 
 
 @pytest.mark.full
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_log_probabilities_of_another_temperature_are_refused(serve: Serve, smollm2: Path) -> None:
     with pytest.raises(Unavailable, match="--logprobs-mode processed_logprobs"):
         opened(smollm2, serve.url, temperature=0.7)
 
 
 @pytest.mark.full
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_grpo_goes_on_after_its_server_was_killed(
     serve: Serve, smollm2: Path, reward: str, command: list[str], tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ from stages.settings.groups import Endpoint, Engine, Lora, Sampling
 from stages.training.policy import Policy
 from stages.training.rows import Sample, rows
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 
 class Serve:
