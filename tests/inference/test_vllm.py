@@ -406,7 +406,7 @@ def test_eval_through_vllm(r1: R1, smollm2: Path, tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed", exc_type=ImportError)
     done = r1(
         "eval", "-m", smollm2, "--benchmark", "sums", "--limit", "6", "--max-tokens", "16", *COMMON,
-        timeout=300
+        timeout=600
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert all(json.loads(line) for line in done.stdout.splitlines())
@@ -424,7 +424,7 @@ def test_three_steps_of_grpo_through_vllm(
     done = r1(
         "grpo", "-m", smollm2, "-o", out, "--steps", "3", "--problems", "2", "-n", "2", "--max-tokens", "16",
         "--temperature", "0.7", "--reward", reward, "--lr", "1e-4", *COMMON, *extra, *held, source,
-        timeout=500,
+        timeout=1000,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == f"{out}\n".encode()

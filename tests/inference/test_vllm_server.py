@@ -137,7 +137,7 @@ def test_a_server_killed_and_started_again_loses_and_doubles_nothing(
     done = r1(
         "generate", source, "-o", out, "--backend", "openai", "--base-url", serve.url, "-m", "smol", "-t",
         "none",
-        "-n", 4, "--max-tokens", 8, "--batch-size", 32, timeout=300,
+        "-n", 4, "--max-tokens", 8, "--batch-size", 32, timeout=600,
     )  # fmt: skip
     killer.join(1)
     assert done.returncode == 0, done.stderr
