@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.evaluation.figures import Figures, Problem
 from stages.evaluation.paired import Counted, Difference, detectable, difference, holm, problems_needed
-from stages.evaluation.table import percent
+from stages.evaluation.table import named, percent
 from stages.records.record import digest
 from stages.runtime.report import Report
 from stages.runtime.results import Table
@@ -24,13 +24,8 @@ ALIKE = ("seed", "rewards")  # settings in which rows may differ and nothing is 
 def baseline(rows: Iterable[Figures], model: str) -> list[Figures]:
     """The rows of the model of this name, which is the whole one or what the table shows of it."""
     every = list(rows)
-    whole = [row for row in every if row.origin.get("model") == model]
-    return whole or [row for row in every if named(row) == model.rstrip("/")]
-
-
-def named(row: Figures) -> str:
-    """The model as the table shows it."""
-    return str(row.origin.get("model") or "-").rstrip("/").rpartition("/")[2]
+    whole = [row for row in every if _model(row) == model]
+    return whole or [row for row in every if named(_model(row)) == model.rstrip("/")]
 
 
 def compare(rows: Iterable[Figures], bases: Sequence[Figures], report: Report) -> list[dict[str, Any]]:
@@ -88,15 +83,15 @@ def _line(row: Figures, base: Figures, report: Report) -> dict[str, Any] | None:
         "problems_unjudged": len(alike) - len(judged),
     }
     unlike = _unlike(row, base)
-    _tell(f"{_title(row)} against {named(base)}", left, unlike, report)
+    _tell(f"{_title(row)} against {named(_model(base))}", left, unlike, report)
     if not judged:
-        report.note(f"{_title(row)} against {named(base)}: no problem in common; not compared")
+        report.note(f"{_title(row)} against {named(_model(base))}: no problem in common; not compared")
         return None
     pairs = [(_counted(one), _counted(other)) for one, other in judged]
     return {
         **{name: row.origin.get(name) for name in ("benchmark", "split", "model", "revision")},
         **({"step": row.origin["step"]} if "step" in row.origin else {}),
-        "against": base.origin.get("model"),
+        "against": _model(base),
         "against_revision": base.origin.get("revision"),
         **_figures(pairs, difference(pairs)),
         **left,
@@ -143,9 +138,13 @@ def _counted(problem: Problem) -> Counted:
     return Counted(problem.judged, problem.correct)
 
 
+def _model(row: Figures) -> Any:
+    return row.origin.get("model")
+
+
 def _title(row: Figures) -> str:
     step = f", step {row.origin['step']}" if "step" in row.origin else ""
-    return f"{named(row)} on {row.origin.get('benchmark') or 'records'}{step}"
+    return f"{named(_model(row))} on {row.origin.get('benchmark') or 'records'}{step}"
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
@@ -155,8 +154,8 @@ def table(lines: Sequence[dict[str, Any]]) -> Table:
     rows = [
         [
             str(line["benchmark"] or "-"),
-            _short(line["model"]),
-            _short(line["against"]),
+            named(line["model"]),
+            named(line["against"]),
             percent(line["pass@1"]),
             f"{100 * line['difference']:+.1f}",
             f"{_signed(line['difference_low'])} – {_signed(line['difference_high'])}",
@@ -169,10 +168,6 @@ def table(lines: Sequence[dict[str, Any]]) -> Table:
         for line in lines
     ]
     return Table("Differences of pass@1 in points, of the same problems", columns, rows)
-
-
-def _short(model: Any) -> str:
-    return str(model or "-").rstrip("/").rpartition("/")[2]
 
 
 def _signed(value: float | None) -> str:

@@ -35,7 +35,7 @@ def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Re
     rows = [
         [
             str(each["benchmark"] or "-"),
-            str(each["model"] or "-").rstrip("/").rpartition("/")[2],
+            named(each["model"]),
             *[str(each.get("step", "-"))] * stepped,
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
@@ -51,6 +51,11 @@ def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Re
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems")
     return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
+
+
+def named(model: Any) -> str:
+    """The model as tables show it: the last part of its path or name."""
+    return str(model or "-").rstrip("/").rpartition("/")[2]
 
 
 def _remark(each: dict[str, Any], report: Report) -> None:

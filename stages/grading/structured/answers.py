@@ -6,6 +6,7 @@ import re
 from typing import Any, Literal
 
 from stages.grading.commitment import around
+from stages.grading.commitment.around import NEAR
 from stages.grading.commitment.reading import DENIED, WITHDRAWN
 from stages.grading.commitment.tokens import tokens
 from stages.grading.structured.values import SPACE, canonical, read
@@ -13,7 +14,6 @@ from stages.language.thinking import split_thinking
 
 FENCE = re.compile(r"^[ \t]*```[ \t]*+(\w*+)[^\n]*+\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 CLAUSES = re.compile(r"[.!?,;:](?=\s)|[。！？，；：、]|\n\s*\n")
-NEAR = 90  # characters before an answer in which it may be denied
 DRESS = SPACE + "`*:>"
 
 Form = Literal["any", "plain"]
