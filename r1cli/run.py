@@ -17,7 +17,7 @@ from r1cli.signature import Stage, arguments_of
 from stages.checkpoints.checkpoint import Checkpoint, partial_of
 from stages.records import jsonl
 from stages.runtime import shown
-from stages.runtime.errors import R1Error, StreamError, UsageError
+from stages.runtime.errors import NoRecords, R1Error, StreamError, UsageError
 from stages.runtime.results import Results, Styled
 
 
@@ -66,7 +66,8 @@ def perform(
         if verbose:
             traceback.print_exc()
         if isinstance(error, R1Error):
-            tell(error, str(error))
+            source = f"{streams.named(values[FILES] or ())}: " if isinstance(error, NoRecords) else ""
+            tell(error, source + str(error))
             return error.code
         if isinstance(error, OSError):
             where = f" {error.filename}" if error.filename else ""

@@ -12,10 +12,10 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stages.runtime import stdin
+from stages.runtime import shown, stdin
 from stages.runtime.errors import StreamError, UsageError, naming
 
 if TYPE_CHECKING:
@@ -127,6 +127,14 @@ def records(files: tuple[str, ...], *, needed: bool, example: str) -> Iterator[R
     if needed:
         _refuse_terminal(files, example)
     return _records(files, example)
+
+
+def named(files: Sequence[str]) -> str:
+    """What the records came from, in a few words."""
+    if not files:
+        return "stdin"
+    first = "stdin" if files[0] == "-" else shown.line(files[0])
+    return first + (f" and {len(files) - 1} more" if len(files) > 1 else "")
 
 
 def _unread(path: str) -> str:

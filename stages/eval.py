@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from stages.evaluation.against import baseline, compare, table
 from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
 from stages.evaluation.table import results
 from stages.formats.foreign import as_records
@@ -26,7 +27,7 @@ from stages.records.notes import Notes
 from stages.records.problem import first_checked
 from stages.records.record import Record
 from stages.records.shard import Shard, sharded
-from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.errors import BadInput, NoRecords, UsageError
 from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
@@ -145,11 +146,21 @@ def run(
                 each.notes.tell(report)
         if settings.model is not None:
             _read_apart(tally, lambda records: records, settings, report)
-        if not tally.rows:  # within, so that --save FILE does not appear
-            raise BadInput("no completions to measure", remedy="give scored records, or -m and --benchmark")
+        if not tally.rows:  # this and what follows within, so that --save FILE does not appear
+            raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
+        bases = _bases(tally, settings.against) if settings.against is not None else []
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
-    rows = results(found, fail_under=settings.fail_under, report=report)
-    return rows if settings.against is None else _compared(rows, tally, settings.against, report)
+    measures = results(found, fail_under=settings.fail_under, report=report)
+    if settings.against is None:
+        return measures
+    lines = compare(tally.rows.values(), bases, report)
+    nothing = None if lines else f"nothing could be compared with {settings.against}"
+    return replace(
+        measures,
+        records=measures.records + lines,
+        further=[table(lines)] * bool(lines),
+        failure=measures.failure or nothing,
+    )
 
 
 def _read_apart(
@@ -169,18 +180,19 @@ def _is_file(name: str) -> bool:
     return os.path.exists(name) and not os.path.isdir(name)
 
 
-def _compared(made: Results, tally: Tally, against: str, report: Report) -> Results:
-    """The results with a line for each row that the baseline has its like of."""
+def _bases(tally: Tally, against: str) -> list[Figures]:
+    """The rows to compare with, one or more. Raises BadInput or UsageError where there are none."""
     rows = [*tally.rows.values()]
-    bases = [row for row in rows if row.apart] if tally.apart else baseline(rows, against)
-    if not bases and tally.apart:
-        raise BadInput("no completions to compare with", place=against, remedy="give scored records")
+    if tally.apart:
+        bases = [row for row in rows if row.apart]
+        if not bases:
+            raise BadInput("no completions to compare with", place=against, remedy="give scored records")
+        return bases
+    bases = baseline(rows, against)
     if not bases:
         models = ", ".join(dict.fromkeys(str(row.origin.get("model")) for row in rows))
         raise UsageError(f"--against {against}: no such file, and no such model among {models}")
-    lines = compare(rows, bases, report)
-    failure = made.failure or (None if lines else f"nothing could be compared with {against}")
-    return replace(made, records=made.records + lines, further=[table(lines)] * bool(lines), failure=failure)
+    return bases
 
 
 def _check(settings: Settings) -> None:

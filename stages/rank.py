@@ -22,7 +22,7 @@ from stages.ratings.solving import Solving
 from stages.ratings.verdicts import Verdict, verdict
 from stages.ratings.win_rates import win_rate
 from stages.records.record import Record
-from stages.runtime.errors import BadInput, UsageError, nearest
+from stages.runtime.errors import NoRecords, UsageError, nearest
 from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
 from stages.settings.options import Doc, Range
@@ -85,7 +85,7 @@ def run(
     table = calibration(read_rows(str(file))) if file is not None and settings.by == "win-rate" else None
     found = [verdict(record) for record in watched]
     if not found:
-        raise BadInput("no verdicts", remedy="give records with model, baseline and preference")
+        raise NoRecords("no verdicts", remedy="give records with model, baseline and preference")
     unjudged = sum(each.share is None for each in found)
     report.summary(f"{len(found)} verdicts" + (f", {unjudged} of them null and left out" if unjudged else ""))
     if settings.by == "win-rate":

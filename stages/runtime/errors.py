@@ -43,6 +43,10 @@ class BadInput(R1Error):
         return str(self.args[0]) + (f"; {self.remedy}" if self.remedy else "")
 
 
+class NoRecords(BadInput):
+    """The records given are none, or none of use. Whoever gave them knows where they come from."""
+
+
 class Unavailable(R1Error):
     """A backend, extra, model or device is missing: exit code 69. `install` is the command that mends it."""
 

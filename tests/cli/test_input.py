@@ -146,8 +146,16 @@ ENDS: list[tuple[list[str], dict[str, bytes], int, str]] = [
         ["eval", "--save", "s", "in"],
         {"in": b"\n"},
         65,
-        r"in: no completions to measure|no completions to "
-        r"measure; give",
+        r"in: no completions to measure; give",
+    ),
+    (["rank", "in", "in"], {"in": b""}, 65, r"in and 1 more: no verdicts"),
+    (["rank"], {}, 65, r"stdin: no verdicts"),
+    # What is compared with is none: --save leaves no file.
+    (
+        ["eval", "--save", "s", "--against", "none", "in"],
+        {"in": b'{"id":"a","prompt":"p","completion":"7","rewards":{"accuracy":1.0}}'},
+        2,
+        r"--against none: no such file, and no such model",
     ),
     # Figures of a run that are none.
     (

@@ -10,7 +10,7 @@ from stages.inference.complete import Plan, check_plan
 from stages.records import templates
 from stages.records.problem import check_problems
 from stages.records.record import Record
-from stages.runtime.errors import BadInput
+from stages.runtime.errors import NoRecords
 from stages.runtime.report import Report
 from stages.scoring.preflight import check_held, check_judgeable, ready
 from stages.scoring.spec import check_names
@@ -27,7 +27,7 @@ def looked_over(
     goes without a model.
 
     Where `resume` finds the run finished they are as they came. Raises what `due`, `check_plan` and the
-    rules of the selection raise, UsageError for a reward that is none or not among those given, and BadInput
+    rules of the selection raise, UsageError for a reward that is none or not among those given, and NoRecords
     where there is no problem.
     """
     student = settings.template if settings.student_template is None else settings.student_template
@@ -44,7 +44,7 @@ def looked_over(
         check_names("--reward-name", selection.reward_name, given)
     items = list(records)
     if not items:
-        raise BadInput("no problems to distil", place="stdin", remedy="see what the stage before kept")
+        raise NoRecords("no problems to distil", remedy="see what the stage before kept")
     check_problems(items, plan.template)
     check_held(items, given, report)
     check_judgeable(items, settings.reward, report)

@@ -13,7 +13,7 @@ from stages.records.notes import Notes
 from stages.records.problem import GENERATED, check_problems
 from stages.records.record import Record, bad_record, need, place_of, reward_of, said_by
 from stages.records.templates import Template
-from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.errors import NoRecords, UsageError
 from stages.runtime.report import Report
 from stages.scoring.preflight import check_held, check_judgeable, ready, span_of
 from stages.settings.groups import Sampling
@@ -40,7 +40,7 @@ def looked_over(
     """The records of a run and what is held out, all read and checked as far as that goes without a model.
 
     Where `resume` finds the run finished they are as they came. Raises what `due` and the checks here
-    raise, UsageError for a reward that is none, and BadInput where there is no record.
+    raise, UsageError for a reward that is none, and NoRecords for no record.
     """
     template = templates.load(settings.template, prefill=settings.prefill)
     samples = not settings.rollouts or bool(settings.evaluation.eval)
@@ -53,7 +53,7 @@ def looked_over(
     given = [] if settings.rollouts else ready(settings.reward, scheduled=True)
     items = list(records)
     if not items:
-        raise BadInput("no records to train on", place="stdin", remedy="give problems, or rollouts")
+        raise NoRecords("no records to train on", remedy="give problems, or rollouts")
     if settings.rollouts:
         check_rollouts(items, settings.sampling)
         return items, sets

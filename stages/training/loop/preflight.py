@@ -9,7 +9,7 @@ from stages.checkpoints import checkpoint
 from stages.checkpoints.contents import check_files, check_template
 from stages.evaluation.held_out import HeldOut, held_out
 from stages.records.templates import Template
-from stages.runtime.errors import BadInput, Unavailable
+from stages.runtime.errors import NoRecords, Unavailable
 from stages.settings.groups import check, check_device
 from stages.training.parallel.configuration import check_parallelism
 
@@ -54,6 +54,6 @@ def check_tracker(kind: str | None) -> None:
         raise Unavailable(f"--track {kind} needs a library", install=f"pip install {INSTALL[kind]}")
 
 
-def nothing_to_train_on() -> BadInput:
+def nothing_to_train_on() -> NoRecords:
     """The error for an empty input."""
-    return BadInput("no records to train on", place="stdin", remedy="see what the stage before kept")
+    return NoRecords("no records to train on", remedy="see what the stage before kept")
