@@ -285,7 +285,7 @@ def killed(bench: Bench, stage: str, out: str, *flags: Any, kill: str) -> str:
 
 
 def test_ctrl_c_ends_all_processes_and_is_said_once(bench: Bench) -> None:
-    line = bench.line("grpo", "interrupted", "--nproc", 2)
+    line = bench.line("grpo", "interrupted", "--nproc", 2, last=("--steps", 200))
     started = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
     log = bench.folder / "interrupted.partial" / "metrics.jsonl"
     while not (log.exists() and log.read_bytes()):
