@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r1cli import outputs, ranks, streams
-from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
+from r1cli.command import FILES, GIVEN, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
 from r1cli.console import Console
 from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
 from r1cli.pages import Pages
@@ -135,6 +135,8 @@ def produce(stage: Stage, values: dict[str, Any], console: Console, stdout: stre
         call["records"] = streams.records(files, needed=stage.reads == "required", example=example)
     if "report" in stage.injected:
         call["report"] = console
+    if "given" in stage.injected:
+        call["given"] = values[GIVEN]
     if "resume" in stage.injected:
         call["resume"] = resume
     with contextlib.ExitStack() as stack:

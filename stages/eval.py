@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -55,7 +55,10 @@ class Settings:
     ] = None
     benchmark: Annotated[
         tuple[str, ...],
-        Doc("A benchmark or a file of problems; without it, -m reads problems. Repeatable."),
+        Doc(
+            "A benchmark, a file of problems, or a TOML or Python file of a benchmark of your own; without "
+            "it, -m reads problems. Repeatable."
+        ),
         Flag("-b", "--benchmark"),
     ] = ()
     samples: Annotated[
@@ -123,11 +126,15 @@ def run(
     *,
     report: Report = SILENT,
     journal: Journal | None = None,
+    given: Collection[str] = (),
 ) -> Results:
-    """Raises UsageError for options that contradict each other, BadInput for what cannot be measured."""
+    """`given` names the options that the user gave, also where they have their default.
+
+    Raises UsageError for options that contradict each other, BadInput for what cannot be measured.
+    """
     _check(settings)
     records = as_records(records, report)
-    measured = list(_measured(settings, records))
+    measured = list(_measured(settings, records, given))
     file = settings.against if settings.against and _is_file(settings.against) else ""
     tally = Tally(settings.decide, settings.threshold, file)
     report.start(None, "completions")
@@ -135,15 +142,14 @@ def run(
         keep = _keeper(stack, settings.save)
         if settings.model is None:
             scored = judge(stack, settings.reward, settings.workers)
-            given = _watched(sharded(records, settings.shard), report)
-            keep(tally.count(scored(given), settings.reward))
+            watched = _watched(sharded(records, settings.shard), report)
+            keep(tally.count(scored(watched), settings.reward))
             _read_apart(tally, scored, settings, report)
         for each in measured:
             scored = judge(stack, each.rewards, settings.workers)
             made = _completions(each, settings, report, journal)
-            keep(tally.count(scored(made), each.rewards, each.source))
-            if each.notes is not None:
-                each.notes.tell(report)
+            keep(tally.count(scored(made), each.rewards, each.source, each.decide))
+            each.notes.tell(report)
         if settings.model is not None:
             _read_apart(tally, lambda records: records, settings, report)
         if not tally.rows:  # this and what follows within, so that --save FILE does not appear
@@ -224,10 +230,11 @@ class Measured(NamedTuple):
     problems: Iterable[Record]
     plan: Plan
     rewards: tuple[str, ...]
-    notes: Notes | None
+    decide: tuple[str, ...]
+    notes: Notes
 
 
-def _measured(settings: Settings, records: Iterable[Record]) -> Iterator[Measured]:
+def _measured(settings: Settings, records: Iterable[Record], given: Collection[str]) -> Iterator[Measured]:
     """All that `settings.model` is measured on, each looked over with its first problem read.
 
     So the last name is known to be right before the first completion is paid for.
@@ -239,25 +246,30 @@ def _measured(settings: Settings, records: Iterable[Record]) -> Iterator[Measure
     from stages.scoring.preflight import judgeable
     from stages.scoring.spec import check_names, parts
 
-    template = (
-        templates.load(settings.template)
-        if settings.template
-        else template_of(settings.model, settings.adapter)
-    )
-    found: list[Benchmark | None] = [load(name) for name in settings.benchmark]
-    for benchmark in found or [None]:
-        rewards = settings.reward or (benchmark.rewards if benchmark else ("accuracy",))
+    piped = Benchmark("", "", lambda **_: iter(()), samples=SAMPLES)
+    for benchmark in [load(name) for name in settings.benchmark] or [piped]:
+        rewards = settings.reward or benchmark.rewards
         check_names("--decide", settings.decide, parts(rewards))
-        samples = settings.samples or (benchmark.samples if benchmark else SAMPLES)
+        samples = settings.samples or benchmark.samples
+        named = settings.template or benchmark.template
+        template = templates.load(named) if named else template_of(settings.model, settings.adapter)
         if max(settings.pass_k, default=0) > samples:
             most = max(settings.pass_k)
             raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
-        plan = Plan(settings.model, template, settings.sampling, settings.seed, samples, settings.engine)
+        sampling = _sampling(settings.sampling, benchmark, given)
+        plan = Plan(settings.model, template, sampling, settings.seed, samples, settings.engine)
         check_plan(plan, settings.endpoint, settings.adapter)
-        problems = sharded(records if benchmark is None else _problems(benchmark, settings), settings.shard)
-        ready = judgeable(first_checked(problems, template), rewards)
-        notes = None if benchmark is None else benchmark.notes
-        yield Measured(benchmark.name if benchmark else None, ready, plan, rewards, notes)
+        taken = records if benchmark is piped else _problems(benchmark, settings)
+        ready = judgeable(first_checked(sharded(taken, settings.shard), template), rewards)
+        decide = () if settings.reward else benchmark.decide
+        yield Measured(benchmark.name or None, ready, plan, rewards, decide, benchmark.notes)
+
+
+def _sampling(asked: Sampling, benchmark: Benchmark, given: Collection[str]) -> Sampling:
+    """As the user asks; what they leave open as the benchmark says, if it does."""
+    left = {name for name in benchmark.sampling if name not in given}
+    unset = {name for name in left if getattr(asked, name) == getattr(SAMPLING, name)}
+    return replace(asked, **{name: benchmark.sampling[name] for name in unset})
 
 
 def _completions(
