@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.evaluation import declared
+from stages.evaluation.suites import SUITES
 from stages.formats.rows import Reader, records_of
 from stages.formats.sources import hub_rows
 from stages.formats.tables import read_rows, stem_of
@@ -98,6 +99,8 @@ def load(
         return _declared(declared.read(name))
     if head.lower().endswith(".py"):
         return _from_file(name, head, task)
+    if name in SUITES:
+        raise UsageError(f"{name} is a suite, for `r1 eval --benchmark`; choose of {', '.join(SUITES[name])}")
     if name == "-" or (os.path.exists(name) and not os.path.isdir(name)):
         read = partial(_file_problems, name, reader, columns)
         return Benchmark(name, f"problems of {name}", read, notes=reader.notes)

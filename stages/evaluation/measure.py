@@ -87,6 +87,10 @@ class Tally:
             self.rows[key].add(record, vote=vote(record), mixing=None if share is None else 1 - share)
             yield record
 
+    def forget(self, benchmark: str | None) -> None:
+        """Lets go of what was counted of a benchmark."""
+        self.rows = {key: row for key, row in self.rows.items() if row.origin["benchmark"] != benchmark}
+
 
 def file_of(record: Record) -> str:
     """The file that the record was read from; "" where it was made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -93,9 +94,47 @@ def complete(
     journal: Journal | None = None,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads the plan's model, with its `adapter`, for `run_plan`; finds out revision and tokenizer."""
+    """The completions of the plan's model, which is loaded for them, with its `adapter`."""
     check_plan(plan, endpoint, adapter)
     records = first_checked(records, plan.template, plan.examples)
+    with loaded(plan, endpoint=endpoint, adapter=adapter, report=report) as model:
+        yield from model.completions(records, plan, report=report, journal=journal, unordered=unordered)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that answers one plan after the other: plans of the model and engine it was loaded for."""
+
+    backend: Backend
+    known: Mapping[str, Any]  # fields of a plan that show once it is loaded
+
+    def completions(
+        self,
+        records: Iterable[Record],
+        plan: Plan,
+        *,
+        report: Report = SILENT,
+        journal: Journal | None = None,
+        unordered: bool = False,
+    ) -> Iterator[Record]:
+        """As `run_plan`."""
+        plan = replace(plan, **self.known)
+        return run_plan(
+            records,
+            plan,
+            self.backend,
+            report=report,
+            journal=journal,
+            ahead=in_hand(plan.engine),
+            unordered=unordered,
+        )
+
+
+@contextmanager
+def loaded(
+    plan: Plan, *, endpoint: Endpoint = Endpoint(), adapter: Path | None = None, report: Report = SILENT
+) -> Iterator[Loaded]:
+    """The plan's model, with its `adapter`, until the block ends. Finds out revision and tokenizer."""
     engine = resolved(plan.engine)
     backend = open_backend(
         engine, plan.model, endpoint=endpoint, adapter=adapter, tokens=plan.tokens, report=report
@@ -103,17 +142,13 @@ def complete(
     try:
         named = backend.revision or revision(plan.model)
         here = plan.tokens and backend.tokenizer is not None  # else a server has it
-        plan = replace(
-            plan,
-            engine=engine,
-            revision=named if adapter is None else f"{named}+{revision(str(adapter))}",
-            tokenizer=fingerprint_of(backend.tokenizer) if here else "",
-            extra=endpoint.fields,
-        )
-        ahead = in_hand(engine)
-        yield from run_plan(
-            records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
-        )
+        known = {
+            "engine": engine,
+            "revision": named if adapter is None else f"{named}+{revision(str(adapter))}",
+            "tokenizer": fingerprint_of(backend.tokenizer) if here else "",
+            "extra": endpoint.fields,
+        }
+        yield Loaded(backend, known)
     finally:
         backend.close()
 
