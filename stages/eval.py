@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from stages.evaluation.against import baseline, compare, table
 from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.curves import curves
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
 from stages.evaluation.suites import SUITES, expanded
@@ -109,6 +110,13 @@ class Settings:
         Flag("--against", metavar="FILE|MODEL"),
     ] = None
     save: Annotated[Path | None, Doc("Keep the scored completions in this file."), Written()] = None
+    curves: Annotated[
+        Path | None,
+        Doc(
+            "Write pass@k and cons@k for all k, and accuracy against thinking tokens, as lines of this file."
+        ),
+        Written(),
+    ] = None
     fail_under: Annotated[
         float | None,
         Doc("End with exit code 1 if a pass@1 is below this share, 0 to 1."),
@@ -168,6 +176,8 @@ def run(
                 raise Unavailable(_told(lacking))
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
         bases = _bases(tally, settings.against) if settings.against is not None else []
+        if settings.curves is not None:
+            jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
     measures = results(found, fail_under=settings.fail_under, report=report)
     measures = replace(measures, lacking=_told(lacking) if lacking else None)

@@ -15,6 +15,7 @@ from stages.inference.backends import check_engine, open_backend, refuse_one_see
 from stages.inference.chat import unshown
 from stages.inference.encoding import fingerprint_of
 from stages.inference.interface import Backend, Completion, Request
+from stages.inference.output import thinking_tokens
 from stages.inference.prefetch import Prefetcher
 from stages.inference.server.backend import check_served
 from stages.records.jsonl import Journal
@@ -258,11 +259,18 @@ class _Work:
     def take(self, completion: Completion) -> None:
         """Keeps a completion, in the journal too."""
         entry = self._pending[completion.key]
-        made = _record(entry.record, completion, self.plan)
+        made = _record(entry.record, completion, self.plan, self._thinking(completion))
         if self.journal is not None:
             self.journal.put(self._line_key(entry.record, completion.sample), made)
         entry.done[completion.sample] = made
         entry.missing -= 1
+
+    def _thinking(self, completion: Completion) -> int | None:
+        """Tokens of thinking, where the plan controls it and the tokens are known."""
+        sampling = self.plan.sampling
+        if self.tokenizer is None or not (sampling.think_extend or sampling.think_budget is not None):
+            return None
+        return thinking_tokens(self.tokenizer, completion)
 
     def finished(self, unordered: bool) -> Iterator[Record]:
         """Gives out the problems that have all of their completions, up to the first that has not."""
@@ -285,7 +293,7 @@ def in_hand(engine: Engine) -> int:
     return max(256, 4 * (engine.batch_size or 0)) if engine.backend == "openai" else 256
 
 
-def _record(problem: Record, made: Completion, plan: Plan) -> Record:
+def _record(problem: Record, made: Completion, plan: Plan, thinking: int | None) -> Record:
     name = str(problem["id"])
     fields: dict[str, Any] = {
         "id": f"{name}#{made.sample}",
@@ -307,5 +315,6 @@ def _record(problem: Record, made: Completion, plan: Plan) -> Record:
         **plan.origin(),
         tokens=made.lengths[1],
         prompt_tokens=made.lengths[0],
+        **({} if thinking is None else {"thinking_tokens": thinking}),
     )
     return problem.adding(**fields)
