@@ -59,7 +59,7 @@ HEAVY = (
     "track",
     "benchmark",
 )
-WRITES = ("-o", "--output", "--rejects", "--save", "--png", "--html", "--parquet", "--share")
+WRITES = ("-o", "--output", "--rejects", "--save", "--curves", "--png", "--html", "--parquet", "--share")
 
 
 def prepare() -> None:
