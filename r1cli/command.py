@@ -19,8 +19,9 @@ from stages.settings.options import Doc, Flag
 
 COMMON = "Every stage"
 # Names that no stage can give an option, as they begin with an underscore.
-RENAMED, CONFIG, RESUME, QUIET, VERBOSE, PLAIN, OUTPUT, JSON, FILES, HELP = (
+RENAMED, GIVEN, CONFIG, RESUME, QUIET, VERBOSE, PLAIN, OUTPUT, JSON, FILES, HELP = (
     "_renamed",
+    "_given",
     "_config",
     "_resume",
     "_quiet",
@@ -39,6 +40,7 @@ class StageCommand(typer.core.TyperCommand):
     stage: Stage
     stages: Collection[str] = ()
     renamed: Sequence[str] = ()  # notes on old names that were given
+    given: frozenset[str] = frozenset()  # the options that do not have their default
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = self.make_parser(ctx).parse_args(args=list(args))[0]
@@ -48,7 +50,12 @@ class StageCommand(typer.core.TyperCommand):
             ctx.default_map = self._over_recipe(values, given)
             words = {word.partition("=")[0] for word in args}
             self.renamed = renamed(self.stage, words | keys)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+        self.given = frozenset(
+            name for name, source in sources.items() if source and source.name != "DEFAULT"
+        )
+        return rest
 
     def _over_recipe(self, values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if not self.stage.recipes:
@@ -77,7 +84,7 @@ def build(
             raise typer.Exit
 
     def callback(**values: Any) -> int:
-        return perform({**values, RENAMED: command.renamed})
+        return perform({**values, RENAMED: command.renamed, GIVEN: command.given})
 
     parameters = [_argument(option) for option in stage.arguments]
     if stage.reads != "no":

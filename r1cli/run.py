@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r1cli import outputs, ranks, streams
-from r1cli.command import FILES, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
+from r1cli.command import FILES, GIVEN, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
 from r1cli.console import Console
 from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
 from r1cli.pages import Pages
@@ -17,7 +17,7 @@ from r1cli.signature import Stage, arguments_of
 from stages.checkpoints.checkpoint import Checkpoint, partial_of
 from stages.records import jsonl
 from stages.runtime import shown
-from stages.runtime.errors import NoRecords, R1Error, StreamError, UsageError
+from stages.runtime.errors import NoRecords, R1Error, StreamError, Unavailable, UsageError
 from stages.runtime.results import Results, Styled
 
 
@@ -52,7 +52,7 @@ def perform(
             failure = produce(stage, values, console, streams.nowhere() if rank else stdout)
             stdout.close()
         if failure is not None:
-            raise R1Error(failure)
+            raise failure
         return 0
     except streams.ReaderGone:
         return BROKEN_PIPE
@@ -119,7 +119,9 @@ def bug(error: BaseException) -> str:
     return f"bug: {type(error).__name__}: {error}{place}"
 
 
-def produce(stage: Stage, values: dict[str, Any], console: Console, stdout: streams.Product) -> str | None:
+def produce(
+    stage: Stage, values: dict[str, Any], console: Console, stdout: streams.Product
+) -> R1Error | None:
     """Runs the stage and writes its product. Returns why a run that came to its end has failed, if it has."""
     out = values["out"] if stage.has("out") else values.get(OUTPUT)
     resume = bool(values[RESUME])
@@ -135,6 +137,8 @@ def produce(stage: Stage, values: dict[str, Any], console: Console, stdout: stre
         call["records"] = streams.records(files, needed=stage.reads == "required", example=example)
     if "report" in stage.injected:
         call["report"] = console
+    if "given" in stage.injected:
+        call["given"] = values[GIVEN]
     if "resume" in stage.injected:
         call["resume"] = resume
     with contextlib.ExitStack() as stack:
@@ -175,7 +179,9 @@ def journal(out: Any, resume: bool, console: Console) -> Iterator[jsonl.Journal 
     opened.discard()
 
 
-def _write(product: Any, out: Any, as_json: bool, console: Console, stdout: streams.Product) -> str | None:
+def _write(
+    product: Any, out: Any, as_json: bool, console: Console, stdout: streams.Product
+) -> R1Error | None:
     path = None if out is None else str(out)
     if isinstance(product, Checkpoint):
         whole = {"path": str(product.path), **product.manifest}
@@ -187,7 +193,9 @@ def _write(product: Any, out: Any, as_json: bool, console: Console, stdout: stre
         console.table(product.title, product.columns, product.rows)
         for table in product.further:
             console.table(table.title, table.columns, table.rows)
-        return product.failure
+        if product.failure is not None:
+            return R1Error(product.failure)
+        return None if product.lacking is None else Unavailable(product.lacking)
     elif product is not None:
         _pour(product, path, console, stdout)
     return None

@@ -22,7 +22,7 @@ from stages.runtime.results import Results
 from stages.settings.options import FINITE, Alias, Doc, Flag, Range, Written, range_of
 
 REQUIRED: Any = inspect.Parameter.empty
-INJECTED = frozenset({"report", "journal", "resume"})
+INJECTED = frozenset({"report", "journal", "resume", "given"})
 OPTIONS = "Options"
 SCALARS = (str, int, float, bool, Path)
 

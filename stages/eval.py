@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from stages.evaluation.against import baseline, compare, table
 from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.curves import curves
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
+from stages.evaluation.suites import SUITES, expanded
 from stages.evaluation.table import results
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
@@ -27,14 +29,16 @@ from stages.records.notes import Notes
 from stages.records.problem import first_checked
 from stages.records.record import Record
 from stages.records.shard import Shard, sharded
-from stages.runtime.errors import BadInput, NoRecords, UsageError
+from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
 from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
 from stages.settings.options import Alias, Doc, Flag, Range, Written
 
 if TYPE_CHECKING:
-    from stages.inference.complete import Plan
+    from stages.inference.complete import Loaded, Plan
+
+JUDGED = ("judge",)  # the rewards of a benchmark whose answers a model compares with the reference
 
 EXAMPLES = (
     "r1 eval -m ckpt/sft --benchmark sums -k 16 --pass-k 4 --fail-under 0.5",
@@ -55,7 +59,10 @@ class Settings:
     ] = None
     benchmark: Annotated[
         tuple[str, ...],
-        Doc("A benchmark or a file of problems; without it, -m reads problems. Repeatable."),
+        Doc(
+            f"A benchmark, a suite of them ({', '.join(SUITES)}), a file of problems, or a TOML or Python "
+            "file of a benchmark of your own; without it, -m reads problems. Repeatable."
+        ),
         Flag("-b", "--benchmark"),
     ] = ()
     samples: Annotated[
@@ -103,6 +110,13 @@ class Settings:
         Flag("--against", metavar="FILE|MODEL"),
     ] = None
     save: Annotated[Path | None, Doc("Keep the scored completions in this file."), Written()] = None
+    curves: Annotated[
+        Path | None,
+        Doc(
+            "Write pass@k and cons@k for all k, and accuracy against thinking tokens, as lines of this file."
+        ),
+        Written(),
+    ] = None
     fail_under: Annotated[
         float | None,
         Doc("End with exit code 1 if a pass@1 is below this share, 0 to 1."),
@@ -123,11 +137,16 @@ def run(
     *,
     report: Report = SILENT,
     journal: Journal | None = None,
+    given: Collection[str] = (),
 ) -> Results:
-    """Raises UsageError for options that contradict each other, BadInput for what cannot be measured."""
+    """`given` names the options that the user gave, also where they have their default.
+
+    Raises UsageError for options that contradict each other, BadInput for what cannot be measured.
+    """
     _check(settings)
     records = as_records(records, report)
-    measured = list(_measured(settings, records))
+    lacking: dict[str, Unavailable] = {}
+    measured = list(_measured(settings, records, given, lacking, report))
     file = settings.against if settings.against and _is_file(settings.against) else ""
     tally = Tally(settings.decide, settings.threshold, file)
     report.start(None, "completions")
@@ -135,22 +154,33 @@ def run(
         keep = _keeper(stack, settings.save)
         if settings.model is None:
             scored = judge(stack, settings.reward, settings.workers)
-            given = _watched(sharded(records, settings.shard), report)
-            keep(tally.count(scored(given), settings.reward))
+            watched = _watched(sharded(records, settings.shard), report)
+            keep(tally.count(scored(watched), settings.reward))
             _read_apart(tally, scored, settings, report)
+        model = _loaded(stack, measured[0].plan, settings, report) if measured else None
         for each in measured:
-            scored = judge(stack, each.rewards, settings.workers)
-            made = _completions(each, settings, report, journal)
-            keep(tally.count(scored(made), each.rewards, each.source))
-            if each.notes is not None:
-                each.notes.tell(report)
+            assert model is not None
+            with contextlib.ExitStack() as scope:
+                scored = judge(scope, each.rewards, settings.workers)
+                made = model.completions(each.problems, each.plan, report=report, journal=journal)
+                try:
+                    keep(tally.count(scored(made), each.rewards, each.source, each.decide))
+                except Lacking as error:
+                    _leave_out(str(each.source), error, lacking, report)
+                    tally.forget(each.source)
+            each.notes.tell(report)
         if settings.model is not None:
             _read_apart(tally, lambda records: records, settings, report)
         if not tally.rows:  # this and what follows within, so that --save FILE does not appear
+            if lacking:
+                raise Unavailable(_told(lacking))
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
         bases = _bases(tally, settings.against) if settings.against is not None else []
+        if settings.curves is not None:
+            jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
     measures = results(found, fail_under=settings.fail_under, report=report)
+    measures = replace(measures, lacking=_told(lacking) if lacking else None)
     if settings.against is None:
         return measures
     lines = compare(tally.rows.values(), bases, report)
@@ -224,55 +254,120 @@ class Measured(NamedTuple):
     problems: Iterable[Record]
     plan: Plan
     rewards: tuple[str, ...]
-    notes: Notes | None
+    decide: tuple[str, ...]
+    notes: Notes
 
 
-def _measured(settings: Settings, records: Iterable[Record]) -> Iterator[Measured]:
+def _measured(
+    settings: Settings,
+    records: Iterable[Record],
+    given: Collection[str],
+    lacking: dict[str, Unavailable],
+    report: Report,
+) -> Iterator[Measured]:
     """All that `settings.model` is measured on, each looked over with its first problem read.
 
-    So the last name is known to be right before the first completion is paid for.
+    So the last name is known to be right before the first completion is paid for. Of several benchmarks those
+    that cannot be had are `lacking`; the only one is an error.
     """
     if settings.model is None:
         return
     # Here and not above, as with the scorer: they take a quarter of a second, and help has 150 ms.
-    from stages.inference.complete import Plan, check_plan
     from stages.scoring.preflight import judgeable
+
+    names = expanded(settings.benchmark)
+    found: list[Benchmark] = []
+    for name in names:
+        try:
+            found.append(load(name))
+        except Unavailable as error:
+            if len(names) == 1:
+                raise
+            _leave_out(name, error, lacking, report)
+    piped = Benchmark("", "", lambda **_: iter(()), samples=SAMPLES)
+    looked_over = [_planned(each, settings, given) for each in (found if names else [piped])]
+    for each in looked_over:
+        taken = sharded(records if not names else each.problems, settings.shard)
+        try:
+            if len(names) > 1 and not settings.reward:
+                _check_judge(each)
+            ready = judgeable(first_checked(taken, each.plan.template), each.rewards)
+        except Unavailable as error:
+            if len(names) < 2:
+                raise
+            _leave_out(str(each.source), error, lacking, report)
+        else:
+            yield each._replace(problems=_until_lacking(ready) if len(names) > 1 else ready)
+
+
+def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -> Measured:
+    """The benchmark with what samples and judges it, of which nothing is read yet."""
+    from stages.inference.complete import Plan, check_plan
     from stages.scoring.spec import check_names, parts
 
-    template = (
-        templates.load(settings.template)
-        if settings.template
-        else template_of(settings.model, settings.adapter)
-    )
-    found: list[Benchmark | None] = [load(name) for name in settings.benchmark]
-    for benchmark in found or [None]:
-        rewards = settings.reward or (benchmark.rewards if benchmark else ("accuracy",))
-        check_names("--decide", settings.decide, parts(rewards))
-        samples = settings.samples or (benchmark.samples if benchmark else SAMPLES)
-        if max(settings.pass_k, default=0) > samples:
-            most = max(settings.pass_k)
-            raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
-        plan = Plan(settings.model, template, settings.sampling, settings.seed, samples, settings.engine)
-        check_plan(plan, settings.endpoint, settings.adapter)
-        problems = sharded(records if benchmark is None else _problems(benchmark, settings), settings.shard)
-        ready = judgeable(first_checked(problems, template), rewards)
-        notes = None if benchmark is None else benchmark.notes
-        yield Measured(benchmark.name if benchmark else None, ready, plan, rewards, notes)
+    assert settings.model is not None
+    rewards = settings.reward or benchmark.rewards
+    check_names("--decide", settings.decide, parts(rewards))
+    samples = settings.samples or benchmark.samples
+    if max(settings.pass_k, default=0) > samples:
+        most = max(settings.pass_k)
+        raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
+    named = settings.template or benchmark.template
+    template = templates.load(named) if named else template_of(settings.model, settings.adapter)
+    sampling = _sampling(settings.sampling, benchmark, given)
+    plan = Plan(settings.model, template, sampling, settings.seed, samples, settings.engine)
+    check_plan(plan, settings.endpoint, settings.adapter)
+    decide = () if settings.reward else benchmark.decide
+    problems = _problems(benchmark, settings) if benchmark.name else ()
+    return Measured(benchmark.name or None, problems, plan, rewards, decide, benchmark.notes)
 
 
-def _completions(
-    measured: Measured, settings: Settings, report: Report, journal: Journal | None
-) -> Iterator[Record]:
-    from stages.inference.complete import complete
+def _check_judge(measured: Measured) -> None:
+    """Raises Unavailable where a benchmark wants a model that judges, which nothing names."""
+    from stages.scoring.preflight import ready
 
-    return complete(
-        measured.problems,
-        measured.plan,
-        endpoint=settings.endpoint,
-        adapter=settings.adapter,
-        report=report,
-        journal=journal,
-    )
+    if measured.rewards == JUDGED:
+        try:
+            ready(JUDGED)
+        except UsageError as error:
+            told = f"`r1 eval --benchmark {measured.source} --reward judge:model=…`"
+            raise Unavailable(f"{error}; measure it by itself: {told}") from error
+
+
+def _sampling(asked: Sampling, benchmark: Benchmark, given: Collection[str]) -> Sampling:
+    """As the user asks; what they leave open as the benchmark says, if it does."""
+    left = {name for name in benchmark.sampling if name not in given}
+    unset = {name for name in left if getattr(asked, name) == getattr(SAMPLING, name)}
+    return replace(asked, **{name: benchmark.sampling[name] for name in unset})
+
+
+def _loaded(stack: contextlib.ExitStack, plan: Plan, settings: Settings, report: Report) -> Loaded:
+    """The model, which answers all benchmarks."""
+    from stages.inference.complete import loaded
+
+    opened = loaded(plan, endpoint=settings.endpoint, adapter=settings.adapter, report=report)
+    return stack.enter_context(opened)
+
+
+class Lacking(Unavailable):
+    """A benchmark cannot be had, which is no reason to do without the others."""
+
+
+def _leave_out(name: str, error: Unavailable, lacking: dict[str, Unavailable], report: Report) -> None:
+    lacking[name] = error
+    report.note(f"{name} is left out: {error}")
+
+
+def _told(lacking: Collection[str]) -> str:
+    return f"left out {', '.join(lacking)}; the note on each, which -q hides, says what it needs"
+
+
+def _until_lacking(problems: Iterable[Record]) -> Iterator[Record]:
+    """The problems. Raises Lacking where it turns out that the rest cannot be had."""
+    try:
+        yield from problems
+    except Unavailable as error:
+        raise Lacking(error.what, install=error.install) from error
 
 
 def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:

@@ -1,8 +1,8 @@
 """Take problems from a benchmark, a file or the hub, one record each.
 
 SOURCE is a benchmark (see docs/prompts.md), `reasoning_gym:TASK`, a file (JSON Lines, a JSON array, CSV, TSV
-or parquet, in any of the known formats), or OWNER/NAME of a data set on the hub. Problems come out as they
-are read, except with --shuffle, which reads them all first.
+or parquet, in any of the known formats), OWNER/NAME of a data set on the hub, or a TOML or Python file of a
+benchmark of your own. Problems come out as they are read, except with --shuffle, which reads them all first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from stages.formats.mapping import parse_mapping
 from stages.formats.rows import Reader, records_of
 from stages.formats.tables import read_rows, stem_of
 from stages.records.record import Record
+from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.settings.options import Doc, Flag, Range
 
@@ -66,6 +67,8 @@ def run(
     report: Report = SILENT,
 ) -> Iterator[Record]:
     """Yields the problems. Raises UsageError for a source, split or setting that is not known."""
+    if source.lower().endswith(".toml"):
+        _refuse_reading(source, settings)
     names = tuple(name.strip() for name in settings.columns.split(",") if name.strip())
     reader = Reader(parse_mapping(settings.map), settings.index_base, _problems(settings))
     benchmark = load(source, reader=reader, columns=names)
@@ -84,6 +87,19 @@ def run(
         yield record
     benchmark.notes.tell(report)
     report.summary(f"{count} problems of {source}")
+
+
+def _refuse_reading(source: str, settings: Settings) -> None:
+    """Raises UsageError for options that say how rows are read, where the source does."""
+    asked = {
+        "--map": settings.map,
+        "--columns": settings.columns,
+        "--requests": settings.requests is not None,
+        "--index-base": settings.index_base is not None,
+    }
+    for flag, value in asked.items():
+        if value:
+            raise UsageError(f"{flag}: {source} says itself how its rows are read; leave it out")
 
 
 def _problems(settings: Settings) -> dict[str, Record] | None:

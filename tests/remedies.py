@@ -22,7 +22,7 @@ EXTRA = re.compile(r"\.\[([\w,-]+)\]")
 # These choose a file of a room by its name, which no import shows.
 CHOSEN = {
     ("stages.scoring.spec", "part"): "stages.rewards.",
-    ("stages.evaluation.benchmark", "_own"): "stages.benchmarks.",
+    ("stages.evaluation.benchmark", "load"): "stages.benchmarks.",
 }
 # What these say of models is told in the words of a reward's own options (stages/runtime/reward_options.py).
 TRANSLATED = ("stages.grading.judges", "stages.rewards.reward_model")

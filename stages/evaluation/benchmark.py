@@ -4,7 +4,8 @@ A benchmark is a file here with a one-line docstring, `problems(*, split, data, 
 `REWARDS` (the first of them decides), `SAMPLES` (completions of a problem by default) and `SPLITS`.
 Further keyword parameters of `problems` are its settings; where a task decides what they are, the file
 has `settings(task)` as well.
-Wherever a benchmark's name goes, a file of problems and a data set on the hub go too.
+Wherever a benchmark's name goes, a file of problems and a data set on the hub go too, a TOML file that
+declares a benchmark (declared.py), and a Python file of the form above.
 """
 
 from __future__ import annotations
@@ -18,22 +19,26 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stages.evaluation import declared
+from stages.evaluation.suites import SUITES
 from stages.formats.rows import Reader, records_of
 from stages.formats.sources import hub_rows
 from stages.formats.tables import read_rows, stem_of
 from stages.records.notes import Notes
 from stages.records.record import Record, seed_of, stamp
-from stages.runtime.errors import StreamError, UsageError, near, nearest
+from stages.runtime.errors import R1Error, StreamError, UsageError, near, nearest, said
 from stages.settings.options import typed
 
 OWN = ("split", "data")  # parameters of `problems` that are no settings
 # Neither `../data` nor `./data`: the library of the hub would read whatever it finds in such a folder.
 HUB = re.compile(r"(?:hub:)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?")
+FORM = "`def problems(*, split=None, data=None)`"
+ON_HUB = "hub:"  # what a name may begin with, so that it is no file
 FILES = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".gz", ".zst")
 
 
@@ -42,7 +47,8 @@ class Benchmark:
     """Problems and how they are judged.
 
     `split` is the one taken where none is named; `settings` are the types of further parameters; `notes` has
-    what is to be said of the rows that were read.
+    what is to be said of the rows that were read; `origin` goes into the `meta.prompts` of each problem.
+    Of `decide`, `template` and `sampling` a model that is measured takes what the user leaves open.
     """
 
     name: str
@@ -54,6 +60,10 @@ class Benchmark:
     split: str | None = None
     settings: Mapping[str, type] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    decide: tuple[str, ...] = ()
+    template: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @functools.cache
@@ -73,16 +83,24 @@ def load(
     *,
     reader: Reader | None = None,
     columns: tuple[str, ...] = (),
+    revision: str | None = None,
 ) -> Benchmark:
     """The benchmark called `name`: one of `names()`, `reasoning_gym:TASK`, a file, or a hub data set.
 
-    `reader` and `columns` say how a file's or data set's rows are read. Raises UsageError for a name
-    that is none of these, StreamError for a file that is not there.
+    `reader` and `columns` say how a file's or data set's rows are read, `revision` which of a data set's is.
+    Raises UsageError for a name that is none of these and for a benchmark of the user's own that makes no
+    sense, StreamError for a file that is not there.
     """
     reader = reader or Reader()
     head, _, task = name.partition(":")
     if head in names():
-        return _own(name, head, task)
+        return _from_module(name, importlib.import_module(f"stages.benchmarks.{head}"), task)
+    if name.lower().endswith(".toml"):
+        return _declared(declared.read(name))
+    if head.lower().endswith(".py"):
+        return _from_file(name, head, task)
+    if name in SUITES:
+        raise UsageError(f"{name} is a suite, for `r1 eval --benchmark`; choose of {', '.join(SUITES[name])}")
     if name == "-" or (os.path.exists(name) and not os.path.isdir(name)):
         read = partial(_file_problems, name, reader, columns)
         return Benchmark(name, f"problems of {name}", read, notes=reader.notes)
@@ -94,7 +112,7 @@ def load(
         raise UsageError(f"{name} is a directory: name a file in it")
     found = HUB.fullmatch(name)
     if found:
-        read = partial(_hub_problems, found[1], found[2], reader)
+        read = partial(_hub_problems, found[1], found[2], revision, reader)
         return Benchmark(name, f"data set {found[1]} on the hub", read, notes=reader.notes)
     close = near(head, names())
     hint = f"did you mean {close[0]}? It is" if close else "choose"
@@ -142,7 +160,7 @@ def take(
         options.setdefault("seed", seed)
     if "limit" in benchmark.settings and limit is not None:
         options.setdefault("limit", skip + limit)
-    origin: dict[str, Any] = {"source": benchmark.name, "split": split or benchmark.split}
+    origin = {"source": benchmark.name, "split": split or benchmark.split, **benchmark.origin}
     if options:
         origin["settings"] = options
     problems = open_problems(benchmark, split=split, data=data, settings=options)
@@ -177,16 +195,122 @@ def _unknown(benchmark: Benchmark, key: str) -> str:
     return f"{benchmark.name} has no setting {key!r}{hint}"
 
 
-def _own(name: str, module_name: str, task: str) -> Benchmark:
-    module: Any = importlib.import_module(f"stages.benchmarks.{module_name}")
+def _declared(file: declared.Declared) -> Benchmark:
+    """The benchmark of a TOML file: its source, with what the file says besides."""
+    path, source = file.path, _source_of(file)
+    on_hub = HUB.fullmatch(source) is not None and source.startswith(ON_HUB)
+    ours = source.partition(":")[0] in names()
+    if file.revision is not None and not on_hub:
+        raise UsageError(f"{path}: revision is of a data set on the hub; leave it out")
+    if file.split is not None and not on_hub and not ours:
+        raise UsageError(f"{path}: split is of a data set on the hub or a benchmark; a file has none")
+    if ours and (file.mapping or file.columns):
+        raise UsageError(f"{path}: map and columns are of a file or data set; {source} needs none")
+    try:
+        found = load(source, reader=Reader(file.mapping), columns=file.columns, revision=file.revision)
+    except UsageError as error:
+        raise UsageError(f"{path}: source: {error}") from None
+    if file.split is not None and found.splits and file.split not in found.splits:
+        raise UsageError(f"{path}: split: {source} has no {file.split!r}: it has {', '.join(found.splits)}")
+    rewards = file.rewards or found.rewards
+    _check_rewards(path, "rewards", rewards, "metric", file.metric)
+    return replace(
+        found,
+        name=path,
+        summary=f"the benchmark of {path}",
+        rewards=rewards,
+        samples=file.samples or found.samples,
+        split=file.split or found.split,
+        origin={
+            "file": file.source,
+            **({} if file.revision is None else {"revision": file.revision}),
+        },
+        decide=() if file.metric is None else (file.metric,),
+        template=file.template,
+        sampling=file.sampling,
+    )
+
+
+def _source_of(file: declared.Declared) -> str:
+    """The source of a TOML file as `load` takes it: a benchmark of ours, a file beside it, or a data set."""
+    source, here = file.source, file.beside(file.source)
+    if source.partition(":")[0] in names():
+        return source
+    if source == "-" or source.lower().endswith(".toml"):
+        raise UsageError(f"{file.path}: source is {source!r}, but must be problems: a file, or OWNER/NAME")
+    if not os.path.lexists(here) and HUB.fullmatch(source) and not source.lower().endswith(FILES):
+        return ON_HUB + source.removeprefix(ON_HUB)
+    if not os.path.exists(here):
+        raise StreamError(
+            f"cannot read {here}: no such file; the source of {file.path} counts from its folder"
+        )
+    return here
+
+
+def _check_rewards(
+    place: str, key: str, specs: tuple[str, ...], decides: str = "", name: str | None = None
+) -> None:
+    """Raises UsageError, with place and key, for what is no reward, and for a deciding `name` of none."""
+    # Here and not above: they take a quarter of a second.
+    from stages.scoring.spec import check_names, parts
+
+    try:
+        given = parts(specs)
+    except UsageError as error:
+        raise UsageError(f"{place}: {str(error).replace('--reward', key, 1)}") from None
+    if name is not None:
+        check_names(f"{place}: {decides}", (name,), given)
+
+
+def _from_file(name: str, path: str, task: str) -> Benchmark:
+    """The benchmark of a user's Python file, which has the form of those in stages/benchmarks/."""
+    from stages.scoring.spec import load_file
+
+    module: Any = load_file(Path(path))
+    if not inspect.isfunction(getattr(module, "problems", None)):
+        raise UsageError(f"{path}: no function problems; write {FORM}")
+    parameters = inspect.signature(module.problems).parameters
+    for key in OWN:
+        if key not in parameters or parameters[key].default is inspect.Parameter.empty:
+            raise UsageError(f"{path}: problems has no {key}=None; write {FORM}")
+    samples, rewards = getattr(module, "SAMPLES", 4), getattr(module, "REWARDS", ("accuracy",))
+    if not isinstance(samples, int) or samples < 1:
+        raise UsageError(f"{path}: SAMPLES is {samples!r}, but must be a whole number of at least 1")
+    if not isinstance(rewards, (tuple, list)) or not all(isinstance(each, str) for each in rewards):
+        raise UsageError(f'{path}: REWARDS is {rewards!r}, but must be texts, such as ("accuracy",)')
+    try:
+        found = _from_module(name, module, task)
+    except R1Error:
+        raise
+    except Exception as error:
+        raise UsageError(f"{path}: {type(error).__name__}: {said(error)}; write {FORM}") from error
+    _check_rewards(path, "REWARDS", found.rewards)
+    return replace(found, problems=partial(_guarded, path, found.problems))
+
+
+def _guarded(path: str, problems: Callable[..., Iterator[Any]], **options: Any) -> Iterator[Record]:
+    """The problems of a user's function as records. Raises UsageError where it fails."""
+    try:
+        for number, problem in enumerate(problems(**options)):
+            if not isinstance(problem, dict):
+                raise UsageError(f"{path}: problem {number} is {type(problem).__name__}; give dictionaries")
+            yield Record(problem, place=getattr(problem, "place", "") or f"{path}[{number}]")
+    except R1Error:
+        raise
+    except Exception as error:
+        raise UsageError(f"{path}: problems fails: {type(error).__name__}: {said(error)}") from error
+
+
+def _from_module(name: str, module: Any, task: str) -> Benchmark:
     problems: Callable[..., Iterator[Record]] = module.problems
     parameters = inspect.signature(problems, eval_str=True).parameters
+    head = name.partition(":")[0]
     if task and "task" not in parameters:
-        raise UsageError(f"{module_name} has no tasks: write {module_name} instead of {name}")
+        raise UsageError(f"{head} has no tasks: write {head} instead of {name}")
     if task:
         problems = partial(problems, task=task)
     elif "task" in parameters and parameters["task"].default is inspect.Parameter.empty:
-        raise UsageError(f"which task of {module_name}? Write {module_name}:TASK")
+        raise UsageError(f"which task of {head}? Write {head}:TASK")
     settings = {
         key: _plain(parameter.annotation)
         for key, parameter in parameters.items()
@@ -198,9 +322,9 @@ def _own(name: str, module_name: str, task: str) -> Benchmark:
         name=name,
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         problems=problems,
-        rewards=tuple(module.REWARDS),
-        samples=module.SAMPLES,
-        splits=tuple(module.SPLITS),
+        rewards=tuple(getattr(module, "REWARDS", ("accuracy",))),
+        samples=getattr(module, "SAMPLES", 4),
+        splits=tuple(getattr(module, "SPLITS", ())),
         split=parameters["split"].default,
         settings=settings,
     )
@@ -230,10 +354,11 @@ def _file_problems(
 def _hub_problems(
     repository: str,
     config: str | None,
+    revision: str | None,
     reader: Reader,
     *,
     split: str | None,
     data: Path | None,
 ) -> Iterator[Record]:
-    rows = hub_rows(repository, config, split or "train")
+    rows = hub_rows(repository, config, split or "train", revision=revision)
     return records_of(rows, stem=f"{repository.rpartition('/')[2]}-{split or 'train'}", reader=reader)

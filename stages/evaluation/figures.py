@@ -23,7 +23,11 @@ from stages.records.record import (
     said_by,
 )
 
-ONLY_HERE = ("tokens", "prompt_tokens")  # of meta.generate: about one completion, not the run
+ONLY_HERE = (
+    "tokens",
+    "prompt_tokens",
+    "thinking_tokens",
+)  # of meta.generate: about one completion, not the run
 INTERVAL = "Wilson at the effective sample size, problems as clusters"
 
 
@@ -108,10 +112,20 @@ class Figures:
         if tokens is not None:
             self.lengths["tokens"] += tokens
             self.measured["tokens"] += 1
+        thinking = said_by(record, "generate").get("thinking_tokens")
+        if isinstance(thinking, int):
+            self.lengths["thinking"] += thinking
+            self.measured["thinking"] += 1
         self.lengths["characters"] += len(record.get("completion", ""))
         self.measured["characters"] += 1
         if "finish" in record:
             self.finishes[str(record["finish"])] += 1
+
+    @property
+    def thinking(self) -> float | None:
+        """Tokens of thinking, the mean of all completions; None unless each says how many it has."""
+        total = self.measured["characters"]
+        return self.lengths["thinking"] / total if total and self.measured["thinking"] == total else None
 
     def figures(self, pass_k: Sequence[int] = ()) -> dict[str, Any]:
         """Everything measured. A figure that the completions cannot give is None.
@@ -166,6 +180,7 @@ class Figures:
         return {
             "completions/mean_length": self.lengths[unit] / total,
             "length_unit": unit,
+            **({} if self.thinking is None else {"completions/mean_thinking": self.thinking}),
             "completions/clipped_ratio": self.finishes["length"] / finished if finished else None,
         }
 

@@ -36,6 +36,7 @@ class HeldOut:
     lessons: list[Record]
     rewards: tuple[str, ...]
     samples: int  # completions of each problem
+    decide: tuple[str, ...] = ()  # the rewards that say what is correct; (): the first
 
 
 def held_out(options: Evaluation, *, learns: bool = False) -> list[HeldOut]:
@@ -73,7 +74,8 @@ def held_out(options: Evaluation, *, learns: bool = False) -> list[HeldOut]:
             )
         samples = options.eval_samples or benchmark.samples
         name = stem_of(source) if os.path.isfile(source) else source.replace("/", "-")
-        found.append(HeldOut(name, source, problems, lessons if learns else [], rewards, samples))
+        decide = () if options.eval_reward else benchmark.decide
+        found.append(HeldOut(name, source, problems, lessons if learns else [], rewards, samples, decide))
     twice = [name for name, count in Counter(each.name for each in found).items() if count > 1]
     if twice:
         raise UsageError(f"--eval: two sources are called {twice[0]} in the metrics; rename a file")

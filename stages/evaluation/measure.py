@@ -60,9 +60,15 @@ class Tally:
     rows: dict[str, Figures] = field(default_factory=dict)
 
     def count(
-        self, scored: Iterable[Record], specs: Sequence[str] = (), benchmark: str | None = None
+        self,
+        scored: Iterable[Record],
+        specs: Sequence[str] = (),
+        benchmark: str | None = None,
+        decide: Sequence[str] = (),
     ) -> Iterator[Record]:
         """Gives out the records, each counted. `specs` judged them; `benchmark` None: their own `meta` says.
+
+        `decide` is the benchmark's own, for where the tally has none.
 
         Raises BadInput for one that is not scored or came before, UsageError where nothing says what decides.
         """
@@ -75,11 +81,15 @@ class Tally:
             apart = bool(self.apart) and same_file(file_of(record), self.apart)
             key = digest({**origin, "versions": None}, apart)
             if key not in self.rows:
-                decides = self.decide or _deciding(record, specs)
+                decides = self.decide or decide or _deciding(record, specs)
                 self.rows[key] = Figures(origin, decides, self.threshold, apart)
             share = language(record).value
             self.rows[key].add(record, vote=vote(record), mixing=None if share is None else 1 - share)
             yield record
+
+    def forget(self, benchmark: str | None) -> None:
+        """Lets go of what was counted of a benchmark."""
+        self.rows = {key: row for key, row in self.rows.items() if row.origin["benchmark"] != benchmark}
 
 
 def file_of(record: Record) -> str:

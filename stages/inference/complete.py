@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from stages.inference.backends import check_engine, open_backend, refuse_one_see
 from stages.inference.chat import unshown
 from stages.inference.encoding import fingerprint_of
 from stages.inference.interface import Backend, Completion, Request
+from stages.inference.output import thinking_tokens
 from stages.inference.prefetch import Prefetcher
 from stages.inference.server.backend import check_served
 from stages.records.jsonl import Journal
@@ -93,9 +95,47 @@ def complete(
     journal: Journal | None = None,
     unordered: bool = False,
 ) -> Iterator[Record]:
-    """Loads the plan's model, with its `adapter`, for `run_plan`; finds out revision and tokenizer."""
+    """The completions of the plan's model, which is loaded for them, with its `adapter`."""
     check_plan(plan, endpoint, adapter)
     records = first_checked(records, plan.template, plan.examples)
+    with loaded(plan, endpoint=endpoint, adapter=adapter, report=report) as model:
+        yield from model.completions(records, plan, report=report, journal=journal, unordered=unordered)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that answers one plan after the other: plans of the model and engine it was loaded for."""
+
+    backend: Backend
+    known: Mapping[str, Any]  # fields of a plan that show once it is loaded
+
+    def completions(
+        self,
+        records: Iterable[Record],
+        plan: Plan,
+        *,
+        report: Report = SILENT,
+        journal: Journal | None = None,
+        unordered: bool = False,
+    ) -> Iterator[Record]:
+        """As `run_plan`."""
+        plan = replace(plan, **self.known)
+        return run_plan(
+            records,
+            plan,
+            self.backend,
+            report=report,
+            journal=journal,
+            ahead=in_hand(plan.engine),
+            unordered=unordered,
+        )
+
+
+@contextmanager
+def loaded(
+    plan: Plan, *, endpoint: Endpoint = Endpoint(), adapter: Path | None = None, report: Report = SILENT
+) -> Iterator[Loaded]:
+    """The plan's model, with its `adapter`, until the block ends. Finds out revision and tokenizer."""
     engine = resolved(plan.engine)
     backend = open_backend(
         engine, plan.model, endpoint=endpoint, adapter=adapter, tokens=plan.tokens, report=report
@@ -103,17 +143,13 @@ def complete(
     try:
         named = backend.revision or revision(plan.model)
         here = plan.tokens and backend.tokenizer is not None  # else a server has it
-        plan = replace(
-            plan,
-            engine=engine,
-            revision=named if adapter is None else f"{named}+{revision(str(adapter))}",
-            tokenizer=fingerprint_of(backend.tokenizer) if here else "",
-            extra=endpoint.fields,
-        )
-        ahead = in_hand(engine)
-        yield from run_plan(
-            records, plan, backend, report=report, journal=journal, ahead=ahead, unordered=unordered
-        )
+        known = {
+            "engine": engine,
+            "revision": named if adapter is None else f"{named}+{revision(str(adapter))}",
+            "tokenizer": fingerprint_of(backend.tokenizer) if here else "",
+            "extra": endpoint.fields,
+        }
+        yield Loaded(backend, known)
     finally:
         backend.close()
 
@@ -223,11 +259,18 @@ class _Work:
     def take(self, completion: Completion) -> None:
         """Keeps a completion, in the journal too."""
         entry = self._pending[completion.key]
-        made = _record(entry.record, completion, self.plan)
+        made = _record(entry.record, completion, self.plan, self._thinking(completion))
         if self.journal is not None:
             self.journal.put(self._line_key(entry.record, completion.sample), made)
         entry.done[completion.sample] = made
         entry.missing -= 1
+
+    def _thinking(self, completion: Completion) -> int | None:
+        """Tokens of thinking, where the plan controls it and the tokens are known."""
+        sampling = self.plan.sampling
+        if self.tokenizer is None or not (sampling.think_extend or sampling.think_budget is not None):
+            return None
+        return thinking_tokens(self.tokenizer, completion)
 
     def finished(self, unordered: bool) -> Iterator[Record]:
         """Gives out the problems that have all of their completions, up to the first that has not."""
@@ -250,7 +293,7 @@ def in_hand(engine: Engine) -> int:
     return max(256, 4 * (engine.batch_size or 0)) if engine.backend == "openai" else 256
 
 
-def _record(problem: Record, made: Completion, plan: Plan) -> Record:
+def _record(problem: Record, made: Completion, plan: Plan, thinking: int | None) -> Record:
     name = str(problem["id"])
     fields: dict[str, Any] = {
         "id": f"{name}#{made.sample}",
@@ -272,5 +315,6 @@ def _record(problem: Record, made: Completion, plan: Plan) -> Record:
         **plan.origin(),
         tokens=made.lengths[1],
         prompt_tokens=made.lengths[0],
+        **({} if thinking is None else {"thinking_tokens": thinking}),
     )
     return problem.adding(**fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections import deque
@@ -16,7 +17,25 @@ from stages.inference.prompting import encode_request
 from stages.runtime.errors import R1Error
 from stages.settings.groups import Sampling
 
-CLOSE, WAIT = "</think>", "Wait"
+OPEN, CLOSE, WAIT = "<think>", "</think>", "Wait"
+
+
+def thinking_tokens(tokenizer: Any, made: Completion) -> int:
+    """Tokens of a completion's thinking, up to the one before its end; to the last, if it has none."""
+    text = made.text
+    begin = 0 if made.prefill.rfind(OPEN) > made.prefill.rfind(CLOSE) else text.find(OPEN)
+    if begin < 0:
+        return 0
+    end = text.find(CLOSE, begin)
+
+    def reaching(characters: int) -> int:
+        """The fewest tokens whose text has so many characters."""
+        ids = made.completion_ids
+        return bisect.bisect_left(
+            range(len(ids)), characters, key=lambda n: len(decode(tokenizer, made.prompt_ids, ids[:n]))
+        )
+
+    return reaching(end if end >= 0 else len(text)) - reaching(begin)
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ class Table:
 class Results:
     """`records` go to stdout as JSONL, the table to stderr, after it those in `further`.
 
-    A `failure` ends the command with exit code 1.
+    A `failure` ends the command with exit code 1, else what is `lacking` with 69.
     """
 
     records: list[dict[str, Any]]
@@ -29,6 +29,7 @@ class Results:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     failure: str | None = None
+    lacking: str | None = None
     further: list[Table] = field(default_factory=list)
 
 

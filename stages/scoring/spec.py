@@ -169,7 +169,7 @@ def _of_user(spec: str, match: re.Match[str]) -> Part:
     name, module = match["name"].removeprefix("trl:"), None
     if ".py:" in name:
         file, _, attribute = name.rpartition(":")
-        module = _load(Path(file), spec)
+        module = load_file(Path(file), f"--reward {spec}: ")
         function = getattr(module, attribute, None)
         if not callable(function):
             own = [key for key, value in vars(module).items() if inspect.isfunction(value)]
@@ -258,10 +258,11 @@ class FromSource(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def _load(path: Path, spec: str) -> ModuleType:
+def load_file(path: Path, told: str = "") -> ModuleType:
+    """A Python file of the user's, run. Raises UsageError, beginning with `told`, where it fails."""
     if not os.path.isfile(path):
-        raise UsageError(f"--reward {spec}: no file {path}")
-    name = f"r1_reward_{digest(str(path.resolve()))}"
+        raise UsageError(f"{told}no file {path}")
+    name = f"r1_file_{digest(str(path.resolve()))}"
     loader = FromSource(name, str(path))
     found = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert found is not None
@@ -270,7 +271,7 @@ def _load(path: Path, spec: str) -> ModuleType:
     try:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"--reward {spec}: {path} fails: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{told}{path} fails: {type(error).__name__}: {error}") from error
     return module
 
 

@@ -59,7 +59,7 @@ HEAVY = (
     "track",
     "benchmark",
 )
-WRITES = ("-o", "--output", "--rejects", "--save", "--png", "--html", "--parquet", "--share")
+WRITES = ("-o", "--output", "--rejects", "--save", "--curves", "--png", "--html", "--parquet", "--share")
 
 
 def prepare() -> None:
@@ -491,6 +491,23 @@ def generate(draw: Draw) -> Case:
     return fed(draw, "generate", PROBLEMS, *words, tail=["--backend", "echo"], odd=asked, per_line=samples)
 
 
+def declaration(draw: Draw) -> bytes:
+    """A benchmark of a user's own, with a key or a value that may be wrong."""
+    keys = [
+        "source", "split", "columns", "map.prompt", "map.answer", "template", "rewards", "metric", "samples",
+        "sampling.temperature", "sampling.stop", "sampling.think_budget", "sampling", "zork", "map",
+    ]  # fmt: skip
+    values = [
+        "'in.jsonl'", "'in.csv'", "'zork'", "'none'", "'accuracy'", "['accuracy', 'format']", "'question'",
+        "3", "0", "-1", "1e400", "nan", "true", "[]", "{}", "''", "'\u001b'", "1979-05-27", "'..'", "'-'",
+        "'format'", "9" * 30, "'{prompt}'", "'sums'", "[['a']]", '"\u0000"',
+    ]  # fmt: skip
+    lines = ["source = 'in.jsonl'"] if draw.randrange(4) else []
+    lines += [f"{draw.of(*keys)} = {draw.of(*values)}" for _ in range(draw.randrange(3))]
+    text = "\n".join(lines).encode()
+    return draw.damaged(text) if draw.one_in(8) else text
+
+
 def eval(draw: Draw) -> Case:
     if draw.one_in(3):
         words = [
@@ -504,9 +521,12 @@ def eval(draw: Draw) -> Case:
                 ["--pass-k", "1"],
                 ["--save", "s.jsonl"],
                 ["-b", draw.of("in.jsonl", "folder", "zork", "..", "sums:x", "./a")],
+                ["-b", "own.toml"],
             ),
         ]
-        return fed(draw, "eval", PROBLEMS, *words, tail=["--backend", "echo"], odd=asked)
+        case = fed(draw, "eval", PROBLEMS, *words, tail=["--backend", "echo"], odd=asked)
+        case.files.setdefault("own.toml", declaration(draw))
+        return case
     words = draw.of(
         [],
         [],
@@ -560,6 +580,7 @@ def prompts(draw: Draw) -> Case:
         "config",
         "map",
         "source",
+        "declared",
     )
     name, data, bad, wanted = "in.jsonl", draw.line(row) + b"\n", None, None
     table = b'id,prompt,answer\n1,1+1,2\n2,"a ""b""\nc",3\n'
@@ -616,6 +637,8 @@ def prompts(draw: Draw) -> Case:
         words = ["--config", "conf.toml"]
     files[name] = data
     source = name
+    if way == "declared":
+        source, files["own.toml"] = "own.toml", declaration(draw)
     if way == "source":
         source = draw.of(
             "sums",

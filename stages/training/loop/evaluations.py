@@ -150,7 +150,7 @@ class Evaluations:
             for index in range(len(source.problems))
             for record in _of(parts[index % world.size], index // world.size, source.samples)
         ]
-        tally = Tally()
+        tally = Tally(source.decide)
         counted = tally.count(scored, source.rewards, source.source)
         if self.run.is_main:
             folder = self.run.work / "eval" / f"step_{self.run.step:06d}"
