@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.objectives.products import product
+from stages.objectives.products import product, wide_product
 
 CHUNK_ELEMENTS = 1 << 24  # logits computed at once: 64 MiB in float32
 KEPT_ELEMENTS = 1 << 26  # probabilities kept for the backward pass: 256 MiB in float32
@@ -41,9 +41,7 @@ def _distributions(
     hidden: Tensor, head: Tensor, targets: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities `[T, V]`, and the log-probability of each target and the entropy, `[T]` each."""
-    # Outside any autocast, which would round logits to bfloat16 forwards and not backwards.
-    with torch.autocast(hidden.device.type, enabled=False):
-        values = product(hidden, head.to(hidden.dtype)).to(_precision(hidden))
+    values = wide_product(hidden, head)
     if temperature != 1.0:
         values /= temperature
     chosen, entropy = values.new_empty(len(values)), values.new_empty(len(values))

@@ -1,8 +1,11 @@
-"""Matrix products in float32 on a CPU through oneDNN.
+"""Matrix products: in float32 on a CPU through oneDNN, and those of an output layer in float32 everywhere.
 
-torch takes MKL for them, which leaves much of a processor unused that is not Intel's, and of any with few
+torch takes MKL for float32, which leaves much of a processor unused that is not Intel's, and of any with few
 rows: a decoding step at 32 sequences runs at a third of the rate it reaches with oneDNN and weights
 laid out for it (tests/bench/limit.py).
+
+Logits are float32 whatever a model computes in: near 20, numbers in bfloat16 lie 0.125 apart, and a sampler
+and a trainer that round them differently do not agree on what was drawn (ScaleRL, 2510.13786).
 """
 
 from __future__ import annotations
@@ -21,20 +24,39 @@ SMALLEST = 1 << 17  # elements of a weight for which the detour pays
 def product(x: Tensor, weight: Tensor, packed: Tensor | None = None) -> Tensor:
     """`x [..., K]` times the transpose of `weight [N, K]`, as torch.nn.functional.linear; no gradient.
 
-    `packed` is what `pack` made of the weight. Under autograd see `Linear`.
+    `packed` is what `pack` made of the weight, in its type. Under autograd see `Linear`.
     """
     if not _serves(x, weight):
         return torch.nn.functional.linear(x, weight)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(
-        x.contiguous(), weight if packed is None else packed, None, "none", [], ""
-    )
-    return found
+    return _by_packed(x, weight if packed is None else packed)
 
 
-def pack(weight: Tensor, rows: int) -> Tensor:
-    """A copy of `weight` laid out for products with about `rows` rows."""
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+def wide_product(x: Tensor, weight: Tensor, packed: Tensor | None = None) -> Tensor:
+    """As `product`, in float32, or in float64 where `x` is; neither autocast nor a shorter type rounds it."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        if x.is_cuda and x.dtype == weight.dtype != wide:
+            found: Tensor = torch.mm(x.flatten(0, -2), weight.T, out_dtype=wide)
+            return found.view(*x.shape[:-1], len(weight))
+        if packed is not None and packed.dtype == wide and x.numel():
+            return _by_packed(x.to(wide), packed)
+        return product(x.to(wide), weight.to(wide))
+
+
+def pack(weight: Tensor, rows: int, dtype: torch.dtype) -> Tensor:
+    """A copy of `weight` in `dtype`, on a CPU laid out for products with about `rows` rows."""
+    copy = weight.detach().to(dtype)
+    if copy.device.type != "cpu" or not _is_right(dtype):
+        return copy
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(copy, rows)
     return packed
+
+
+def _by_packed(x: Tensor, weight: Tensor) -> Tensor:
+    if weight.is_mkldnn or (x.device.type == "cpu" and x.dtype == torch.float32):
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, None, "none", [], "")
+        return found
+    return torch.nn.functional.linear(x, weight)
 
 
 def _serves(x: Tensor, weight: Tensor) -> bool:
@@ -54,12 +76,39 @@ class Linear(torch.nn.Linear):
     packed: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _serves(x, self.weight):
+        if self.packed is not None and self.packed.dtype == torch.bfloat16 and x.numel():
+            with torch.autocast(x.device.type, enabled=False):
+                out = _by_packed(x.to(torch.bfloat16), self.packed)
+        elif not _serves(x, self.weight):
             return super().forward(x)
-        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
-            out: Tensor = _Product.apply(x, self.weight)
+        elif self._learns(x):
+            out = _Product.apply(x, self.weight)
         else:
             out = product(x, self.weight, self.packed)
+        return out if self.bias is None else out + self.bias.to(out.dtype)
+
+    def computes_in(self, *, half: bool) -> torch.dtype:
+        return torch.bfloat16 if half else self.weight.dtype
+
+    def _learns(self, x: Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+
+
+class OutputLayer(Linear):
+    """A layer that gives logits: in float32 whatever the model computes in. See `widen`."""
+
+    def computes_in(self, *, half: bool) -> torch.dtype:
+        return torch.float32
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            if self.weight.dtype == wide:
+                return super().forward(x.to(wide))
+            if self._learns(x):
+                out = torch.nn.functional.linear(x.to(wide), self.weight.to(wide))
+            else:
+                out = wide_product(x, self.weight, self.packed)
         return out if self.bias is None else out + self.bias
 
 
@@ -80,43 +129,64 @@ class _Product(torch.autograd.Function):
 
 
 def adopt(model: torch.nn.Module) -> None:
-    """Turns the linear layers of a float32 model on a CPU into `Linear`, where oneDNN is there and right."""
-    for module in model.modules() if _is_right() else ():
+    """Turns the linear layers of a model in float32 or bfloat16 into `Linear`; on a CPU where oneDNN is there
+    and right.
+    """
+    for module in model.modules():
         if type(module) is torch.nn.Linear:
-            module.__class__ = Linear
+            kind, on_cpu = module.weight.dtype, module.weight.device.type == "cpu"
+            if kind in (torch.float32, torch.bfloat16) and (not on_cpu or _is_right(kind)):
+                module.__class__ = Linear
+
+
+def widen(model: Any) -> None:
+    """Lets a causal language model's output layer give its logits in float32, where it is a linear one."""
+    head = model.get_output_embeddings()
+    if type(head) in (torch.nn.Linear, Linear):
+        head.__class__ = OutputLayer
 
 
 @functools.cache
-def _is_right() -> bool:
-    """Whether oneDNN is there and computes what torch computes."""
-    weight = torch.linspace(-1, 1, max(SMALLEST, 64 * 256)).view(-1, 256)
-    x = weight[:5]
+def _is_right(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there for `dtype` and computes what torch computes."""
+    weight = torch.linspace(-1, 1, max(SMALLEST, 64 * 256)).view(-1, 256).to(dtype)
+    x, close = weight[:5], 1e-4 if dtype == torch.float32 else 1.0  # of sums near 100
     try:
-        right = torch.allclose(product(x, weight), x @ weight.T, atol=1e-4)
-        return right and torch.allclose(product(x, weight, pack(weight, 5)), x @ weight.T, atol=1e-4)
-    except (RuntimeError, AttributeError):  # this build of torch has none
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, 5)
+        found = product(x, weight), _by_packed(x, packed)
+        return all(torch.allclose(each, x @ weight.T, atol=close) for each in found)
+    except (RuntimeError, AttributeError):  # this build of torch has none, or this processor
         return False
 
 
 def weights_in_use(model: torch.nn.Module) -> Iterator[Tensor]:
-    """The weights that the model computes with at present, each once: where there is a packed copy, that
-    copy.
+    """The weights that the model computes with at present, each once: where there is a packed copy in the
+    weight's own type, that copy.
     """
-    layers = [module for module in model.modules() if isinstance(module, Linear)]
-    copies = {id(layer.weight): layer.packed for layer in layers if layer.packed is not None}
+    copies = {
+        id(layer.weight): layer.packed
+        for layer in model.modules()
+        if isinstance(layer, Linear) and layer.packed is not None and layer.packed.dtype == layer.weight.dtype
+    }
     for weight in model.parameters():
         copy = copies.get(id(weight))
-        yield weight if copy is None else copy.to_dense()
+        if copy is None:
+            yield weight
+        else:
+            yield copy.to_dense() if copy.is_mkldnn else copy
 
 
 @contextlib.contextmanager
-def packed(model: torch.nn.Module, rows: int) -> Iterator[None]:
-    """Within it, products without gradient take packed weights. The weights must not change meanwhile."""
+def packed(model: torch.nn.Module, rows: int, *, half: bool) -> Iterator[None]:
+    """Within it, products take packed weights, in bfloat16 where `half`; logits stay in float32.
+
+    There is no gradient, and the weights must not change meanwhile.
+    """
     layers = [module for module in model.modules() if isinstance(module, Linear)]
     try:
         for layer in layers:
             if layer.weight.numel() >= SMALLEST:
-                layer.packed = pack(layer.weight, rows)
+                layer.packed = pack(layer.weight, rows, layer.computes_in(half=half))
         yield
     finally:
         for layer in layers:

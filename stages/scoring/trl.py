@@ -26,6 +26,7 @@ from stages.runtime.errors import UsageError
 from stages.settings.options import typed
 
 LISTS = ("prompts", "completions", "completion_ids")
+FIELDS = ("prompt", "completion", "answer")  # of a record; nothing calls a function with one of them
 NOT_APPLICABLE = "not applicable: the function gave None"
 OURS = "`def fn(record, *, option=default)`"
 THEIRS = "`def fn(prompts, completions, **columns)`"
@@ -73,12 +74,17 @@ def is_theirs(function: Callable[..., Any], name: str, spec: str) -> bool:
         return True
     if any(each.name in LISTS and each.default is each.empty for each in given):
         return True
-    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+    positional = first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    if first is None or not positional or (_is_field(first) and len(given) == 1):
         raise UsageError(
             f"--reward {spec}: it takes {inspect.signature(function)}, which is neither a record as in "
             f"{OURS} nor lists as in TRL's {THEIRS}; call its first parameter record or completions"
         )
     return False
+
+
+def _is_field(parameter: inspect.Parameter) -> bool:
+    return parameter.name in FIELDS or parameter.annotation in (str, "str")
 
 
 def awaited(result: Any) -> Any:

@@ -1,14 +1,14 @@
 """How fast `r1 grpo` and `r1 sft` train, and in how much memory, against TRL in the same run.
 
-    python tests/bench/training.py [--pairs N] [--steps N] [ROW...]
+    python tests/bench/training.py [--pairs N] [--steps N] [--dtype bfloat16] [--peer float32] [ROW...]
 
 Each ROW is a workload; without one, all of them: 4 GSM8K problems x 8 completions of at most 64 or 256
 tokens, SFT on 8 of its solutions, and the demo's own sizes, 32 sums x 8. A pair runs ours and then TRL's,
-each in a process of its own, same model, same problems, float32, two threads; of each process the first step
-warms up and is left out. A line for each process gives tokens per second over the others and the peak memory;
-the row's last line the medians of the pairs' ratios. TRL runs as it is configured by default, but for
-gradient checkpointing, which makes it slower and smaller: CHECKPOINTING=1 in the environment turns that on
-again.
+each in a process of its own, same model, same problems, same --dtype, two threads; of each process the first
+step warms up and is left out. With `--peer float32` the peer is r1 itself in float32. A line for each process
+gives tokens per second over the others and the peak memory; the row's last line the medians of the pairs'
+ratios. TRL runs as it is configured by default, but for gradient checkpointing, which makes it slower and
+smaller: CHECKPOINTING=1 in the environment turns that on again.
 """
 
 from __future__ import annotations
@@ -80,11 +80,12 @@ def problems(row: dict[str, Any], count: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def ours(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[str, float]]:
+def ours(row: dict[str, Any], model: str, steps: int, work: Path, dtype: str) -> list[dict[str, float]]:
     """The command that a user would run; tokens and seconds of each step from its metrics."""
     count = row.get("problems", PROBLEMS) if row["kind"] == "grpo" else EXAMPLES
     lines = problems(row, steps * count)
-    common = ["-m", model, "-o", str(work / "out"), "--save-every", "0", "--threads", "2"]
+    common = ["-m", model, "-o", str(work / "out"), "--save-every", "0", "--threads", "2",
+              "--dtype", dtype]  # fmt: skip
     if row["kind"] == "grpo":
         records = [{"id": str(k), **line} for k, line in enumerate(lines)]
         template = "chat" if row.get("chat") else "none"
@@ -121,7 +122,7 @@ def _length(model: str, line: dict[str, Any]) -> int:
     )
 
 
-def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[str, float]]:
+def trl(row: dict[str, Any], model: str, steps: int, work: Path, dtype: str) -> list[dict[str, float]]:
     """The same through TRL's trainer, timed from the begin to the end of each of its steps."""
     import torch
     from datasets import Dataset
@@ -143,7 +144,8 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
                 found[-1]["tokens"] = logs["completions/mean_length"] * count * SAMPLES
 
     shared: dict[str, Any] = {
-        "output_dir": str(work), "use_cpu": True, "bf16": False, "fp16": False, "report_to": "none",
+        "output_dir": str(work), "use_cpu": True, "report_to": "none",
+        "bf16": dtype == "bfloat16", "fp16": False,
         "logging_steps": 1, "save_strategy": "no", "max_steps": steps, "disable_tqdm": True,
         "learning_rate": 1e-6,
         "gradient_checkpointing": os.environ.get("CHECKPOINTING") == "1",
@@ -195,7 +197,7 @@ def trl(row: dict[str, Any], model: str, steps: int, work: Path) -> list[dict[st
     return found
 
 
-def measured(party: str, name: str, model: str, steps: int) -> dict[str, float]:
+def measured(party: str, name: str, model: str, steps: int, dtype: str) -> dict[str, float]:
     """Tokens per second without the first step, and peak memory in MiB, of a process of its own."""
     with tempfile.TemporaryDirectory() as work:
         result = Path(work) / "result.json"
@@ -205,8 +207,8 @@ def measured(party: str, name: str, model: str, steps: int) -> dict[str, float]:
         threads = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "active"}
         environment = {**os.environ, **threads, "PYTHONPATH": path}
         process = subprocess.Popen(
-            [sys.executable, str(HERE), "--party", party, "--model", model, "--steps", str(steps), "--work",
-            work, name],
+            [sys.executable, str(HERE), "--party", party, "--model", model, "--steps", str(steps), "--dtype",
+             dtype, "--work", work, name],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         error = process.stderr.read() if process.stderr else b""
@@ -253,13 +255,16 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], default=list(ROWS))
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--party", choices=["ours", "trl"])
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--peer", choices=["trl", "float32"], default="trl")
+    parser.add_argument("--party", choices=["ours", "trl", "float32"])
     parser.add_argument("--model")
     parser.add_argument("--work", type=Path)
     given = parser.parse_args()
     if given.party:
-        parties: dict[str, Callable[..., list[dict[str, float]]]] = {"ours": ours, "trl": trl}
-        entries = parties[given.party](ROWS[given.rows[0]], given.model, given.steps, given.work)
+        run: Callable[..., list[dict[str, float]]] = trl if given.party == "trl" else ours
+        dtype = "float32" if given.party == "float32" else given.dtype
+        entries = run(ROWS[given.rows[0]], given.model, given.steps, given.work, dtype)
         (given.work / "result.json").write_text(json.dumps(entries))
         return
     with tempfile.TemporaryDirectory() as work:
@@ -268,17 +273,18 @@ def main() -> None:
             speed, memory = [], []
             for _ in range(given.pairs):
                 pair = {}
-                for party in ("ours", "trl"):
-                    pair[party] = measured(party, name, model, given.steps)
+                for party in ("ours", given.peer):
+                    pair[party] = measured(party, name, model, given.steps, given.dtype)
                     print(
-                        f"{name:18} {party:5}",
+                        f"{name:18} {party:7}",
                         *(f"{key} {value:.1f}" for key, value in pair[party].items()),
                         flush=True,
                     )
-                speed.append(pair["ours"]["rate"] / pair["trl"]["rate"])
-                memory.append(pair["ours"]["peak"] / pair["trl"]["peak"])
+                speed.append(pair["ours"]["rate"] / pair[given.peer]["rate"])
+                memory.append(pair["ours"]["peak"] / pair[given.peer]["peak"])
             print(
-                f"{name:18} ours / TRL: tokens per second {statistics.median(speed):.2f} x, "
+                f"{name:18} ours in {given.dtype} / {given.peer}: "
+                f"tokens per second {statistics.median(speed):.2f} x, "
                 f"peak memory {statistics.median(memory):.2f} x",
                 flush=True,
             )

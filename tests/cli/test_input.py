@@ -278,6 +278,8 @@ def test_a_users_function_with_parameters_that_nobody_can_read_is_refused(tmp_pa
         ("f = int", "cannot read the parameters of f"),
         ("def f(record, *, x: zork = 1): return 1", "cannot read the parameters of f"),
         ("def f(): return 1", "neither a record"),
+        ("def f(completion): return 1", "neither a record"),
+        ("def f(said: str): return 1", "neither a record"),
     ):
         path = tmp_path / "mine.py"
         path.write_text(f"from __future__ import annotations\n{text}\n")

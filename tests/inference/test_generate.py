@@ -426,10 +426,10 @@ def test_the_completions_of_a_prompt_share_its_prefill(
     computed: list[int] = []
     flat_logits = flat.flat_logits
 
-    def counting(model: Any, row: torch.Tensor, layout: Any, *rest: Any) -> torch.Tensor:
+    def counting(model: Any, row: torch.Tensor, layout: Any, *rest: Any, **given: Any) -> torch.Tensor:
         if isinstance(layout, Capture):
             computed.append(len(row))
-        return flat_logits(model, row, layout, *rest)
+        return flat_logits(model, row, layout, *rest, **given)
 
     monkeypatch.setattr(flat, "flat_logits", counting)
     list(run_plan(problems(10), plan(40, Sampling(max_tokens=3)), backend))

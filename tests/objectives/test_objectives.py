@@ -295,13 +295,13 @@ def test_token_logprobs_are_log_softmax_in_any_chunks(
     assert found[1].item() == pytest.approx(by_hand, abs=1e-12)
 
 
-def test_token_logprobs_of_half_precision_are_summed_in_float32() -> None:
+def test_token_logprobs_of_half_precision_are_computed_in_float32() -> None:
     generator = torch.Generator().manual_seed(2)
     hidden = torch.randn(9, 16, generator=generator).bfloat16().requires_grad_()
     head = torch.randn(40, 16, generator=generator).bfloat16()
     found, _ = token_logprobs(hidden, head, torch.arange(9))
     assert found.dtype == torch.float32
-    wanted = (hidden @ head.T).float().log_softmax(-1)[range(9), range(9)]
+    wanted = (hidden.double() @ head.double().T).log_softmax(-1)[range(9), range(9)].float()
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stages.objectives import products
-from stages.objectives.products import Linear, adopt, packed, product, weights_in_use
+from stages.objectives.products import Linear, OutputLayer, adopt, packed, product, weights_in_use, widen
 
 pytestmark = pytest.mark.usefixtures("small_layers_too")
 WIDE = (160, 128)
@@ -75,7 +76,7 @@ def test_packed_weights_serve_inside_their_block_only() -> None:
     x = torch.randn(9, 128)
     with torch.no_grad():
         wanted = model(x)
-        with packed(model, 9):
+        with packed(model, 9, half=False):
             torch.testing.assert_close(model(x), wanted, rtol=1e-5, atol=1e-5)
             assert all(
                 torch.equal(used, own)
@@ -86,9 +87,68 @@ def test_packed_weights_serve_inside_their_block_only() -> None:
             used, _ = weights_in_use(model)
             assert not torch.equal(used, model[0].weight)
         assert not torch.allclose(model(x), wanted)
-    with pytest.raises(ZeroDivisionError), packed(model, 9):
+    with pytest.raises(ZeroDivisionError), packed(model, 9, half=False):
         raise ZeroDivisionError
     assert all(inner.packed is None for inner in model if isinstance(inner, Linear))
+
+
+class Speaker(torch.nn.Module):
+    """A layer, and one that gives logits."""
+
+    def __init__(self, kind: torch.dtype, *, bias: bool) -> None:
+        super().__init__()
+        self.body, self.head = layer(size=(128, 128)), layer(bias=bias)
+        self.to(kind)
+        adopt(self)
+        widen(self)
+
+    def get_output_embeddings(self) -> torch.nn.Module:
+        return self.head
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.head(self.body(x))
+        return hidden
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("within", ["nothing", "autocast", "packed", "packed autocast"])
+def test_an_output_layer_gives_what_float64_gives(kind: torch.dtype, bias: bool, within: str) -> None:
+    model, x = Speaker(kind, bias=bias), 8 * torch.randn(5, 128).to(kind)
+    assert type(model.head) is OutputLayer
+    wanted = x.double() @ model.head.weight.double().T + (model.head.bias.double() if bias else 0)
+    with torch.no_grad(), contextlib.ExitStack() as stack:
+        if "packed" in within:
+            stack.enter_context(packed(model, 5, half="autocast" in within))
+        if "autocast" in within:
+            stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        found = model.head(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_an_output_layer_passes_gradients_on_under_autocast(kind: torch.dtype) -> None:
+    head, x = Speaker(kind, bias=True).head, torch.randn(5, 128).to(kind).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        total = head(x).sum()
+    total.backward()
+    close = {"rtol": 1e-5, "atol": 1e-5} if kind == torch.float32 else {"rtol": 0.02, "atol": 0.02}
+    torch.testing.assert_close(x.grad, head.weight.sum(0).expand(5, -1).to(kind), **close)
+    torch.testing.assert_close(head.bias.grad, torch.full((160,), 5.0).to(kind))
+
+
+def test_packed_weights_in_bfloat16_give_what_autocast_gives() -> None:
+    model, x = Speaker(torch.float32, bias=True), torch.randn(9, 128)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = model.body(x)
+        assert wanted.dtype == torch.bfloat16
+        with packed(model, 9, half=True):
+            torch.testing.assert_close(model.body(x), wanted, rtol=0.01, atol=0.01)
+            assert model.body(x).dtype == torch.bfloat16
+            assert model.body(x[:0]).shape == (0, 128)
+            used = list(weights_in_use(model))  # those of the model's own type
+    assert all(torch.equal(one, own) for one, own in zip(used, model.parameters(), strict=True))
 
 
 def test_a_copy_of_a_model_has_its_own_weights() -> None:

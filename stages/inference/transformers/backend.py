@@ -22,7 +22,7 @@ from stages.inference.interface import Completion, Gathered, Request, Source
 from stages.inference.output import OutputProcessor, Sequence
 from stages.inference.prompting import encode, encode_request
 from stages.inference.transformers.execution import execution_of
-from stages.inference.transformers.flat import Computed, FlatSlots, Slots, flat_logits, half_logits
+from stages.inference.transformers.flat import Computed, FlatSlots, Slots, flat_logits
 from stages.inference.transformers.model import computes_in_half
 from stages.inference.transformers.native import NativeSlots
 from stages.inference.transformers.ragged import Packed, Segment
@@ -97,8 +97,7 @@ class TransformersBackend:
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
         check(sampling)
-        plain = self.fixed_rows or self.autocast
-        with nullcontext() if plain else packed(self.model, self.slots):
+        with nullcontext() if self.fixed_rows else packed(self.model, self.slots, half=self.autocast):
             if self.expected is not None:
                 refuse_other(fingerprint(weights_in_use(self.model)), self.expected)
             yield from self._generate(requests, sampling)
@@ -185,9 +184,10 @@ class TransformersBackend:
         segments = [Segment(i, i + 1) for i in range(FIXED_ROWS)]
         layout = Packed(segments, self.model.device)
         order = torch.arange(FIXED_ROWS, device=row.device).roll(5)
-        compute = half_logits if self.autocast else flat_logits
-        straight = compute(self.model, row, layout, layout.positions)
-        turned = compute(self.model, row[order], layout, layout.positions)
+        straight, turned = (
+            flat_logits(self.model, tokens, layout, layout.positions, half=self.autocast)
+            for tokens in (row, row[order])
+        )
         return FIXED_ROWS if torch.equal(straight[order], turned) else 1
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from stages.inference.transformers.execution import execution_of
 from stages.inference.transformers.ragged import Capture, Layout, Packed, Segment
 from stages.inference.transformers.slot_cache import SlotCache
-from stages.objectives.products import product
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -53,33 +52,28 @@ class Slots(Protocol):
 
 
 def flat_logits(
-    model: Any, row: Tensor, layout: Layout, positions: Tensor, keep: Tensor | None = None
+    model: Any,
+    row: Tensor,
+    layout: Layout,
+    positions: Tensor,
+    keep: Tensor | None = None,
+    *,
+    half: bool = False,
 ) -> Tensor:
-    """Logits `[T, V]` of a flat row of tokens `[T]`, or `[n, V]` at the places `keep [n]`."""
-    out = model(
-        input_ids=row[None],
-        position_ids=positions[None],
-        use_cache=False,
-        logits_to_keep=0 if keep is None else keep,
-        layout=layout,
-    )
+    """Logits `[T, V]` of a flat row of tokens `[T]`, or `[n, V]` at the places `keep [n]`.
+
+    With `half` it computes in bfloat16 what is kept in float32, as training does.
+    """
+    with torch.autocast(row.device.type, torch.bfloat16) if half else nullcontext():
+        out = model(
+            input_ids=row[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=0 if keep is None else keep,
+            layout=layout,
+        )
     logits: Tensor = out.logits[0]
     return logits
-
-
-def half_logits(
-    model: Any, row: Tensor, layout: Layout, positions: Tensor, keep: Tensor | None = None
-) -> Tensor:
-    """As `flat_logits`, of weights in float32 that are trained in bfloat16: computed as in training."""
-    with torch.autocast(row.device.type, torch.bfloat16):
-        if not execution_of(model).head:
-            return flat_logits(model, row, layout, positions, keep)
-        hidden: Tensor = model.base_model(
-            input_ids=row[None], position_ids=positions[None], use_cache=False, layout=layout
-        ).last_hidden_state[0]
-    if keep is not None:
-        hidden = hidden.index_select(0, keep)
-    return product(hidden, model.get_output_embeddings().weight.to(hidden.dtype))
 
 
 class FlatSlots:
@@ -92,7 +86,7 @@ class FlatSlots:
         self, model: Any, slots: int, *, fixed_rows: int = 0, border: int = 0, half: bool = False
     ) -> None:
         self.model, self.fixed_rows, self.border = model, fixed_rows, border
-        self.logits = half_logits if half else flat_logits
+        self.half = half
         self.cache = SlotCache(slots, fixed_rows=fixed_rows)
         self._stale: set[int] = set()  # slots that went back over the border
 
@@ -110,7 +104,7 @@ class FlatSlots:
         capture = Capture(layout)
         row = torch.tensor([token for ids in prompts for token in ids], device=device)
         last = torch.tensor([segment.stop for segment in segments], device=device) - 1
-        logits = self.logits(self.model, row, capture, layout.positions, last)
+        logits = flat_logits(self.model, row, capture, layout.positions, last, half=self.half)
         made = []
         for index, (ids, s) in enumerate(zip(prompts, segments, strict=True)):
             layers = [(k[:, s.start : s.stop], v[:, s.start : s.stop]) for k, v in capture.layers]
@@ -146,7 +140,7 @@ class FlatSlots:
                 missing = width - len(row)
                 row = torch.nn.functional.pad(row, (0, missing))
                 positions = torch.nn.functional.pad(positions, (0, missing))
-            logits = self.logits(self.model, row, self.cache, positions)
+            logits = flat_logits(self.model, row, self.cache, positions, half=self.half)
             self.cache.advance(rows)
             parts.append(logits[: rows.stop - rows.start])
         return parts

@@ -17,7 +17,7 @@ from stages.checkpoints.remote_code import refuse_code
 from stages.inference.transformers.execution import Execution
 from stages.inference.transformers.proof import prove
 from stages.inference.transformers.ragged import register
-from stages.objectives.products import adopt
+from stages.objectives.products import adopt, widen
 from stages.runtime.errors import Unavailable
 from stages.runtime.threads import threads
 from stages.settings.groups import Engine, check_device
@@ -40,8 +40,8 @@ def load_model(model: str, engine: Engine, adapter: Path | None = None) -> Any:
             loaded = load_weights(AutoModelForCausalLM, model, engine, attention="eager")
     if adapter is not None:
         loaded = merged(loaded, adapter)
-    if loaded.device.type == "cpu" and loaded.dtype == torch.float32:
-        adopt(loaded)
+    adopt(loaded)
+    widen(loaded)
     with loading(model):  # what the configuration makes impossible shows here
         prove(loaded)
     return loaded

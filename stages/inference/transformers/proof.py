@@ -3,6 +3,9 @@
 A few dozen tokens go through transformers' own code, eagerly and one sequence at a time, and through flat
 rows: a prompt that two completions share, beside another sequence; then token by token with a cache. Windows,
 and the border between two ranges of positions, are made so short meanwhile that these tokens cross them.
+
+The weights are in float32 meanwhile: in half precision the logits of a token differ by up to a tenth of their
+size between two ways that are both right, which looks like a fault and hides one.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from stages.inference.transformers.execution import Execution
 from stages.inference.transformers.flat import FlatSlots, Slots, flat_logits
 from stages.inference.transformers.native import NativeSlots, call, native_logits
 from stages.inference.transformers.ragged import ATTENTION, Packed, Segment
-from stages.inference.transformers.reduced import RANKED, Windows, few_layers, narrowed
+from stages.inference.transformers.reduced import RANKED, Windows, few_layers, in_float32, narrowed
 from stages.inference.transformers.reference import OUT_OF_MEMORY, STEPS, Reference, SeesLater, relative_error
 from stages.runtime.errors import Unavailable
 
 FLAT_KINDS = {"full_attention", "sliding_attention"}
 LOUD = 1000.0
+FAR = 0.5  # of the logits' own size: farther apart than rounding takes them; unrelated ones are 1.4 apart
 UNSEEN = "its window cannot be made short to be looked at"
 
 
@@ -45,25 +49,49 @@ def prove(model: Any) -> None:
     longrope.adopt(model)
     if model.config._attn_implementation == "flex_attention":  # compiled anew for each length
         model.set_attn_implementation("eager")
-    name, loaded = type(model).__name__, model.config._attn_implementation
-    config = model.config.get_text_config()
-    ranked = _ranked(config)
-    execution = Execution(name, border=longrope.border(model), longest=min(ranked, default=0))
+    loaded = model.config._attn_implementation
     with few_layers(model):
-        try:
-            with narrowed(model) as windows:
-                reference = Reference(model, loaded)
-                found = _choose(reference, execution, _unseen_window(reference, windows))
-        except SeesLater:
-            if not windows.places:
-                raise
-            # Such a short window may be too short for the model's own code: as it is, then, and unseen.
+        with in_float32(model):
+            found = _found(model, loaded)
+        if model.dtype.itemsize < 4 and found.flat and not _holds(model, loaded, found):
             model.set_attn_implementation(loaded)
-            # Past it what is said of a token may depend on later ones, so no sequence goes there.
-            execution = replace(execution, longest=min([*windows.values, *ranked], default=0))
-            found = _choose(Reference(model, loaded), execution, UNSEEN)
+            found = _found(model, loaded)
     model.set_attn_implementation(ATTENTION if found.flat else found.attention)
     model.r1_execution = found
+
+
+def _found(model: Any, loaded: str) -> Execution:
+    """The execution whose numbers are the model's own, as its weights stand."""
+    ranked = _ranked(model.config.get_text_config())
+    execution = Execution(type(model).__name__, border=longrope.border(model), longest=min(ranked, default=0))
+    try:
+        with narrowed(model) as windows:
+            reference = Reference(model, loaded)
+            return _choose(reference, execution, _unseen_window(reference, windows))
+    except SeesLater:
+        if not windows.places:
+            raise
+        # Such a short window may be too short for the model's own code: as it is, then, and unseen.
+        model.set_attn_implementation(loaded)
+        # Past it what is said of a token may depend on later ones, so no sequence goes there.
+        execution = replace(execution, longest=min([*windows.values, *ranked], default=0))
+        return _choose(Reference(model, loaded), execution, UNSEEN)
+
+
+def _holds(model: Any, loaded: str, found: Execution) -> bool:
+    """Whether flat rows give about the model's own numbers in half precision too, for which code may not be
+    made.
+    """
+    try:
+        with narrowed(model):
+            model.set_attn_implementation(loaded)
+            reference = Reference(model, loaded, limit=FAR)
+            model.set_attn_implementation(ATTENTION)
+            return max(_rows_error(reference), _steps_error(reference, found)) <= FAR
+    except OUT_OF_MEMORY:
+        raise
+    except Exception:  # as in `_choose`
+        return False
 
 
 def _ranked(config: Any) -> list[int]:

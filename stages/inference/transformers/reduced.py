@@ -1,4 +1,4 @@
-"""A model made small while it is checked: windows so short that a few tokens cross them, few layers."""
+"""A model while it is checked: windows so short that a few tokens cross them, few layers, in float32."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from stages.inference.transformers import longrope
+from stages.inference.transformers.reference import OUT_OF_MEMORY
 
 WINDOW, BORDER = 5, 12  # as short as windows and the border are made
-FEW = 3e8  # weights of a model that is checked whole on a CPU; of a larger one its first layers
+FEW = 3e8  # weights of a model that is checked whole on a CPU or in half precision; else its first layers
 # How many tokens attention chooses by rank.
 RANKED = ("keep_window_size", "index_topk", "indexer_budget")
 
@@ -75,11 +76,14 @@ def _is_window(name: str, value: Any) -> bool:
 
 @contextlib.contextmanager
 def few_layers(model: Any) -> Iterator[None]:
-    """Of a large model on a CPU, takes as many first layers as it takes to have one of each kind."""
+    """Of a large model on a CPU, or in half precision, takes as many first layers as it takes to have one of
+    each kind.
+    """
     config = model.config.get_text_config()
     layers = getattr(model.base_model, "layers", None)
     count = getattr(config, "num_hidden_layers", 0)
-    large = model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) > FEW
+    dear = model.device.type == "cpu" or model.dtype.itemsize < 4
+    large = dear and sum(p.numel() for p in model.parameters()) > FEW
     if not large or not isinstance(layers, torch.nn.ModuleList) or len(layers) != count:
         yield
         return
@@ -92,6 +96,29 @@ def few_layers(model: Any) -> Iterator[None]:
     finally:
         config.num_hidden_layers = count
         model.base_model.layers = layers
+
+
+@contextlib.contextmanager
+def in_float32(model: Any) -> Iterator[None]:
+    """The weights of a model in half precision in float32, and afterwards as they were; in half precision all
+    the same where memory is short.
+    """
+    held = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point() and t.itemsize < 4]
+    own = [tensor.data for tensor in held]
+
+    def restore() -> None:
+        for tensor, data in zip(held, own, strict=True):
+            tensor.data = data
+
+    try:
+        for tensor in held:
+            tensor.data = tensor.data.float()
+    except OUT_OF_MEMORY:
+        restore()
+    try:
+        yield
+    finally:
+        restore()
 
 
 def _kind(config: Any, layer: Any, index: int, count: int) -> str:

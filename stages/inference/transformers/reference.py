@@ -25,7 +25,8 @@ class SeesLater(Unavailable):
 class Reference:
     """Logits of the check's sequences by the model's own code, each alone."""
 
-    def __init__(self, model: Any, loaded: str) -> None:
+    def __init__(self, model: Any, loaded: str, limit: float = 0.0) -> None:
+        """`limit` is how far logits may lie from these; by default what rounding explains."""
         size = model.get_input_embeddings().weight.shape[0]
         ids = [(i * 31 + 7) % size for i in range(PROMPT + LONG + SHORT + OTHER + STEPS)]
         self.prompt, rest = ids[:PROMPT], ids[PROMPT:]
@@ -36,7 +37,7 @@ class Reference:
         self._kept: dict[tuple[int, ...], Tensor] = {}
         noise = self._implementation(loaded)
         low, high = ROUNDING
-        self.limit = CLOSE.get(model.dtype, min(max(4 * noise, low), high))
+        self.limit = limit or CLOSE.get(model.dtype, min(max(4 * noise, low), high))
         one, two = self.of(self.prompt + self.long), self.of(self.prompt + self.short)
         self.of(self.other + self.after)
         if not torch.isfinite(one).all():
