@@ -138,7 +138,7 @@ def produce(
     if "report" in stage.injected:
         call["report"] = console
     if "given" in stage.injected:
-        call["given"] = values[GIVEN]
+        call["given"] = values[GIVEN] | ({"records"} if values[FILES] else set())
     if "resume" in stage.injected:
         call["resume"] = resume
     with contextlib.ExitStack() as stack:

@@ -139,11 +139,14 @@ def run(
     journal: Journal | None = None,
     given: Collection[str] = (),
 ) -> Results:
-    """`given` names the options that the user gave, also where they have their default.
+    """`given` names the options that the user gave, also where they have their default, and `records` where
+    files are named.
 
     Raises UsageError for options that contradict each other, BadInput for what cannot be measured.
     """
     _check(settings)
+    if settings.benchmark and "records" in given:
+        raise UsageError("-b brings its own problems; leave out FILE, or measure it in a run without -b")
     records = as_records(records, report)
     lacking: dict[str, Unavailable] = {}
     measured = list(_measured(settings, records, given, lacking, report))

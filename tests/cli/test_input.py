@@ -148,6 +148,7 @@ ENDS: list[tuple[list[str], dict[str, bytes], int, str]] = [
         65,
         r"in: no completions to measure; give",
     ),
+    (["eval", "-m", "m", "--backend", "echo", "-b", "gsm8k", "in"], {"in": b""}, 2, r"leave out FILE"),
     (["rank", "in", "in"], {"in": b""}, 65, r"in and 1 more: no verdicts"),
     (["rank"], {}, 65, r"stdin: no verdicts"),
     # What is compared with is none: --save leaves no file.
