@@ -23,7 +23,7 @@ from test_vllm_server import Serve, gap
 from transformers import AutoModelForCausalLM
 
 from stages.inference.complete import Plan, run_plan
-from stages.inference.server import client, transfer
+from stages.inference.server import client, health, transfer
 from stages.inference.server.follower import DRAW, ServerFollower
 from stages.records import templates
 from stages.records.record import Record
@@ -36,7 +36,7 @@ SERVER = Engine(backend="openai")
 SHORT = Sampling(max_tokens=12)
 
 
-def opened(model: Path, url: str, **options: Any) -> ServerFollower:
+def opened(model: Path, url: str | tuple[str, ...], **options: Any) -> ServerFollower:
     endpoint = Endpoint(url, patience=120, request_timeout=120)
     return ServerFollower(str(model), SERVER, endpoint, **{"temperature": 1.0, "report": Notes(), **options})
 
@@ -205,6 +205,55 @@ def test_weights_that_do_not_go_over_are_an_error_with_the_servers_reason(
         remote.follow(model)
 
 
+def test_of_several_samplers_one_goes_and_comes_back_with_the_right_weights(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PROBE", 0.1)
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other, notes = Sampler(workers=1), Notes()
+    try:
+        both = (sampler.served.url, other.served.url)
+        remote = opened(tiny, both, report=notes)
+        held = remote.follow(model)
+        assert sampler.versions[-1] == other.versions[-1] == f"r1:{held:016x}"
+        assert [len(sampler.held), len(other.held)] == [2, 1]
+        many = [Record(id=f"q{i}", prompt=f"What is {i} + 3?") for i in range(20)]
+        assert len(drawn(remote, "none", many)) == 40
+        assert all(each.served.paths.count(DRAW) > 5 for each in (sampler, other))
+
+        other.served.stop()
+        assert len(drawn(remote, "none", many)) == 40
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.01)
+        second = remote.follow(model)
+        assert second != held, "the weights go to who is there"
+        assert len(drawn(remote, "none", many)) == 40
+
+        other.versions, before = ["default"], other.served.paths.count(DRAW)
+        other.served.start()
+        time.sleep(0.5)
+        assert len(drawn(remote, "none", many)) == 40
+        assert other.served.paths.count(DRAW) == before, "it has not these weights"
+        assert remote.follow(model) == second
+        assert other.versions[-1] == f"r1:{second:016x}"
+        weights = dict(model.named_parameters())
+        assert all(torch.equal(other.held[0][name], weight) for name, weight in weights.items())
+        assert len(drawn(remote, "none", many)) == 40
+        assert other.served.paths.count(DRAW) > before + 2
+        away = other.served.url.removesuffix("/v1")
+        about = [said for said in notes.said if away in said]
+        assert "the other servers" in about[0]
+        assert about[-1] == f"{away} is there again and has the weights"
+
+        other.versions.append("default")  # as after a new start that nobody saw
+        assert len(drawn(remote, "none", many)) == 40
+        assert "it sampled with default" in notes.said[-1]
+    finally:
+        other.served.stop()
+
+
 @pytest.fixture(scope="module")
 def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     pytest.importorskip("vllm", reason="vllm is not installed here")
@@ -238,7 +287,7 @@ def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serv
     with pytest.raises(R1Error, match="does not hold the weights that are trained: it sampled with r1:"):
         drawn(remote)
     # An update that its trainer broke off does not stand in the next one's way.
-    other._tell("/start_weight_update")
+    other._delivery._tell(other.fleet.sites[0], "/start_weight_update")
     again = opened(smollm2, serve.url)
     again.follow(policy.unwrapped)
     assert gap(policy, drawn(again)) < 1e-3
