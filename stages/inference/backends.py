@@ -10,6 +10,7 @@ from typing import Any
 
 from stages.checkpoints.adapter import largest_rank
 from stages.inference.interface import Backend, Follower
+from stages.inference.server import guard
 from stages.inference.server.survey import addresses
 from stages.inference.transformers.execution import note_slow
 from stages.inference.vllm.engine import INSTALL
@@ -153,4 +154,6 @@ def check_follower(engine: Engine, endpoint: Endpoint) -> None:
     if engine.backend == "echo":
         raise UsageError("--backend echo: it samples nothing that could be learned; leave it out")
     refuse_one_seed(endpoint)
+    if engine.backend == "openai":
+        guard.secret()
     check_engine(replace(engine, dtype="auto"), endpoint)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from stages.inference.server import health
+from stages.inference.server import guard, health
 from stages.inference.server.connection import Connections
 from stages.inference.server.faults import (
     BROKEN,
@@ -134,13 +134,17 @@ class Servers(AbstractContextManager["Servers"]):
             if self._closed.wait(wait):
                 raise Unavailable(f"{site.url}: no longer asked")
 
-    def tell(self, site: Site, path: str, body: Mapping[str, Any]) -> Refused | None:
-        """Sends `body` once, since twice might not be the same. Returns why the server does not say 200."""
+    def tell(
+        self, site: Site, path: str, body: Mapping[str, Any], key: bytes | None = None
+    ) -> Refused | None:
+        """Sends `body` once, since twice might not be the same, signed with `key`. Returns why the server
+        does not say 200.
+        """
         self._watch()
         self._lines[site].drop_idle()  # the server may hang up on one just now
         self.fleet.engage(site)
         try:
-            status, _, data = self._exchange(site, path, body)
+            status, _, data = self._exchange(site, path, body, key)
         except (OSError, http.client.HTTPException) as error:
             return Refused(site.trouble or str(error) or type(error).__name__)
         finally:
@@ -227,10 +231,13 @@ class Servers(AbstractContextManager["Servers"]):
         return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED)
 
     def _exchange(
-        self, site: Site, path: str, body: Mapping[str, Any] | None
+        self, site: Site, path: str, body: Mapping[str, Any] | None, key: bytes | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         data = None if body is None else json.dumps(body).encode()
-        return self._lines[site].ask("GET" if data is None else "POST", path, data, _headers())
+        headers = _headers()
+        if key is not None:
+            headers[guard.HEADER] = guard.signature(key, path, data or b"")
+        return self._lines[site].ask("GET" if data is None else "POST", path, data, headers)
 
     def _unproven(self, site: Site) -> Fault | None:
         """Why a server that stood aside is not asked again; None where it is."""

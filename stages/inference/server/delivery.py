@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from stages.inference.server import health, transfer
+from stages.inference.server import guard, health, transfer
 from stages.inference.server.client import FIRST, LONGEST, Fetch, Servers
 from stages.inference.server.faults import Refused, no_answer
 from stages.inference.server.fleet import Fleet, Site
@@ -25,7 +25,8 @@ from stages.settings.groups import Endpoint
 
 START = (
     "start it as VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --enable-scale-out "
-    """--weight-transfer-config '{"backend": "r1"}'"""
+    """--middleware stages.inference.server.guard.Guard --weight-transfer-config '{"backend": "r1"}', """
+    f"with {guard.NAME} as here"
 )
 DRAW = "/inference/v1/generate"
 IN_TRANSIT = "r1: in transit"  # the name of weights of which only some have come
@@ -51,12 +52,16 @@ class Delivery:
         self.limit = LARGEST
         self._servers = at(fleet, endpoint, fit)
         self._workers: dict[Site, int] = {}
+        self._key = b""  # of who gives no weights
         self._addresses: dict[Site, str] = {}  # of this machine, as each server sees it
 
     def join(self, *, begin: bool) -> int:
         """The longest sequence that all have room for. With `begin` they are asked whether they would take
-        weights. Raises Unavailable where one is there and does not, or none is there.
+        weights. Raises UsageError where this process has no secret, Unavailable where a server is there and
+        does not, or would take them from anybody, or none is there.
         """
+        if begin:
+            self._key = guard.secret()
         sizes = survey(self.fleet, self.endpoint, _size, self.report)
         self.limit = min(limit for limit, _ in sizes.values())
         for site, (_, workers) in sizes.items():
@@ -133,9 +138,9 @@ class Delivery:
         self._tell(site, "/pause?mode=wait")
         self._addresses[site] = _address_seen_by(site)
         self._tell(site, "/update_weight_version", new_version=IN_TRANSIT)
-        if self._servers.tell(site, "/start_weight_update", {}) is not None:
+        if self._servers.tell(site, "/start_weight_update", {}, self._key) is not None:
             # An update that another trainer broke off is in the way: one without a source fails, and ends it.
-            self._servers.tell(site, "/update_weights", {"update_info": {}})
+            self._servers.tell(site, "/update_weights", {"update_info": {}}, self._key)
             self._tell(site, "/start_weight_update")
 
     def _send(self, weights: Iterator[tuple[str, Any]], sites: Sequence[Site]) -> tuple[int, list[Site]]:
@@ -146,12 +151,15 @@ class Delivery:
         with ThreadPoolExecutor(len(sites)) as beside, contextlib.closing(sender):
             told: list[Future[None]] = []
             try:
-                for site, secret in zip(sites, sender.secrets, strict=True):
+                for site, once in zip(sites, sender.secrets, strict=True):
+                    host = self._addresses[site]
+                    where = guard.source_of(host, sender.port, once)
                     source = {
-                        "host": self._addresses[site],
+                        "host": host,
                         "port": sender.port,
-                        "secret": secret,
+                        "secret": once,
                         "timeout": timeout,
+                        "proof": guard.signature(self._key, where, b""),
                     }
                     told.append(beside.submit(self._tell, site, "/update_weights", update_info=source))
                 workers = [self._workers[site] for site in sites]
@@ -183,6 +191,10 @@ class Delivery:
                 self._servers.drop(site)
 
     def _begin(self, site: Site) -> None:
+        unsigned = self._servers.tell(site, "/init_weight_transfer_engine", {})
+        status = "200" if unsigned is None else unsigned.why[:3]
+        if status.isdigit() and status != "401":
+            raise Unavailable(f"{site.url} takes weights from anybody who reaches its port; {START}")
         try:
             self._tell(site, "/init_weight_transfer_engine", init_info={"temperature": self.temperature})
         except R1Error as error:
@@ -190,7 +202,7 @@ class Delivery:
 
     def _tell(self, site: Site, path: str, **body: Any) -> None:
         """Raises R1Error with what the server has against it; nothing is told twice."""
-        refused = self._servers.tell(site, path, body)
+        refused = self._servers.tell(site, path, body, self._key)
         if refused is not None:
             raise R1Error(f"{site.url}{path}: {refused.why}")
 
