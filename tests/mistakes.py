@@ -300,6 +300,12 @@ def _of_combinations(own: Stage, options: dict[str, Option]) -> Iterator[Pair]:
             USAGE,
             ("base_url",),
         ),
+        (
+            "a server for weights, without the secret",
+            ["--backend=openai", "--base-url=http://127.0.0.1:9/v1"],
+            USAGE,
+            ("base_url", "rollouts"),
+        ),
         ("--dtype for an echo", ["--backend=echo", "--dtype=float32"], USAGE, ("adapter",)),
         (
             "a budget of thinking for a server",
