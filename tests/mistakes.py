@@ -294,6 +294,18 @@ def _of_combinations(own: Stage, options: dict[str, Option]) -> Iterator[Pair]:
     cases: list[tuple[str, list[str], int, tuple[str, ...]]] = [
         ("a server without an address", ["--backend=openai"], USAGE, ("backend", "base_url")),
         ("an address without a server", ["--base-url=http://127.0.0.1:9/v1"], USAGE, ("base_url",)),
+        (
+            "a server named twice",
+            ["--backend=openai", "--base-url=http://127.0.0.1:9/v1", "--base-url=http://127.0.0.1:9/v1/"],
+            USAGE,
+            ("base_url",),
+        ),
+        (
+            "a server for weights, without the secret",
+            ["--backend=openai", "--base-url=http://127.0.0.1:9/v1"],
+            USAGE,
+            ("base_url", "rollouts"),
+        ),
         ("--dtype for an echo", ["--backend=echo", "--dtype=float32"], USAGE, ("adapter",)),
         (
             "a budget of thinking for a server",

@@ -25,6 +25,8 @@ class Served:
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.keys: list[str | None] = []
+        self.signatures: list[str] = []
+        self.bodies: list[bytes] = []
         self.connections: set[socket.socket] = set()
         self.accepted = 0
         self.headers: dict[str, str] = {}
@@ -68,7 +70,10 @@ class Served:
                 self._answer(*served.pages.get(self.path, served.models))
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                data = self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.loads(data)
+                served.bodies.append(data)
+                served.signatures.append(self.headers.get("R1-Signature", ""))
                 served.asked.append(body)
                 served.paths.append(self.path)
                 served.keys.append(self.headers["Authorization"])

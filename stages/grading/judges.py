@@ -147,10 +147,12 @@ class Judge:
     def _fresh(self, asked: Sequence[str], attempt: int) -> list[str]:
         temperature = max(self.temperature, WARMER) if attempt else self.temperature
         if self.url:
-            from stages.inference.server.client import Refused, Server
+            from stages.inference.server.client import Servers
+            from stages.inference.server.faults import Refused
+            from stages.inference.server.fleet import Fleet
 
-            with Server(self.url, patience=PATIENCE) as server:
-                answers = server.chat(
+            with Servers(Fleet(self.url.split()), patience=PATIENCE) as servers:
+                answers = servers.chat(
                     asked,
                     model=self.model,
                     max_tokens=self.max_tokens,

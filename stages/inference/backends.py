@@ -10,7 +10,8 @@ from typing import Any
 
 from stages.checkpoints.adapter import largest_rank
 from stages.inference.interface import Backend, Follower
-from stages.inference.server.client import address
+from stages.inference.server import guard
+from stages.inference.server.survey import addresses
 from stages.inference.transformers.execution import note_slow
 from stages.inference.vllm.engine import INSTALL
 from stages.runtime.errors import Unavailable, UsageError
@@ -128,7 +129,7 @@ def check_engine(engine: Engine, endpoint: Endpoint, adapter: Path | None = None
             "vllm serve --enable-lora --lora-modules NAME=DIR, then -m NAME"
         )
     if engine.backend == "openai":
-        address(engine, endpoint)
+        addresses(engine, endpoint)
     elif endpoint.base_url:
         raise UsageError("--base-url is where a server is: add --backend openai")
     elif endpoint.extra_body:
@@ -153,4 +154,6 @@ def check_follower(engine: Engine, endpoint: Endpoint) -> None:
     if engine.backend == "echo":
         raise UsageError("--backend echo: it samples nothing that could be learned; leave it out")
     refuse_one_seed(endpoint)
+    if engine.backend == "openai":
+        guard.secret()
     check_engine(replace(engine, dtype="auto"), endpoint)

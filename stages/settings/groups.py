@@ -132,12 +132,17 @@ Adapter = Annotated[
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The server that --backend openai asks, --batch-size requests at once."""
+    """The servers that --backend openai asks, --batch-size requests at once."""
 
     base_url: Annotated[
-        str | None, Doc("Where it answers, such as http://HOST:8000/v1."), Flag("--base-url", metavar="URL")
-    ] = None  # fmt: skip
-    patience: Annotated[float, Doc("Seconds to go on asking a server that fails."), Range(low=0)] = 600.0
+        tuple[str, ...],
+        Doc(
+            "Where a server answers, such as http://HOST:8000/v1. Repeatable: requests are spread over all "
+            "that answer."
+        ),
+        Flag("--base-url", metavar="URL"),
+    ] = ()
+    patience: Annotated[float, Doc("Seconds to go on asking while no server answers."), Range(low=0)] = 600.0
     request_timeout: Annotated[float, Doc("Seconds to wait for one answer."), Range(above=0)] = 3600.0
     extra_body: Annotated[
         str | None,
@@ -146,10 +151,18 @@ class Endpoint:
     ] = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError where the address holds a password, as it would be written into records and
-        manifests, or `extra_body` is not what a request may have.
+        """Raises UsageError where an address holds a password, as it would be written into records and
+        manifests, or is given twice, or `extra_body` is not what a request may have.
         """
-        refuse_password("--base-url", self.base_url or "")
+        given: object = self.base_url
+        if given is None or isinstance(given, str):  # none, or one, as Python code may give it
+            object.__setattr__(self, "base_url", (given,) if given else ())
+        known: set[str] = set()
+        for url in self.base_url:
+            refuse_password("--base-url", url)
+            if url.rstrip("/") in known:
+                raise UsageError(f"--base-url {url}: it is given twice; name each server once")
+            known.add(url.rstrip("/"))
         taken = SENT & self.fields.keys()
         if taken:
             raise UsageError(f"--extra-body: {min(taken)!r} is what r1 itself asks with; leave it out")

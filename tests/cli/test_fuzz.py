@@ -47,7 +47,6 @@ METRICS = [
 HEAVY = (
     "model",
     "backend",
-    "base_url",
     "samples",
     "workers",
     "nproc",

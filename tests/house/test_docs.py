@@ -54,6 +54,9 @@ FOREIGN = {
     "--logprobs-mode",
     "--enable-scale-out",
     "--weight-transfer-config",
+    "--middleware",
+    "--api-key",
+    "--host",
     "--max-model-len",
     "--port",
     "--headless",
@@ -72,6 +75,8 @@ FOREIGN = {
     "--rdzv-backend",
     "--rdzv-endpoint",
     "--rdzv-id",
+    # Of iptables.
+    "--dport",
     # Of hf.
     "--repo-type",
     "--local-dir",

@@ -23,6 +23,7 @@ FOREIGN = {
     "--enable-scale-out": "vllm serve",
     "--weight-transfer-config": "vllm serve",
     "--logprobs-mode": "start it with",
+    "--middleware": "vllm serve",
     "-c": "pip install",
     "-e": "pip install",
     "-w": "sysctl",

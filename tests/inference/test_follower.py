@@ -22,8 +22,9 @@ from test_client import Notes
 from test_vllm_server import Serve, gap
 from transformers import AutoModelForCausalLM
 
+from stages.inference.backends import check_follower
 from stages.inference.complete import Plan, run_plan
-from stages.inference.server import client, transfer
+from stages.inference.server import client, guard, health, transfer
 from stages.inference.server.follower import DRAW, ServerFollower
 from stages.records import templates
 from stages.records.record import Record
@@ -31,12 +32,24 @@ from stages.runtime.errors import BadInput, R1Error, Unavailable, UsageError
 from stages.settings.groups import Endpoint, Engine, Lora, Sampling
 from stages.training.policy import Policy
 
-TAKES_WEIGHTS = ("--enable-scale-out", "--weight-transfer-config", '{"backend": "r1"}')
+TAKES_WEIGHTS = (
+    "--enable-scale-out",
+    "--middleware",
+    "stages.inference.server.guard.Guard",
+    "--weight-transfer-config",
+    '{"backend": "r1"}',
+)
 SERVER = Engine(backend="openai")
+SECRET = "a secret of sixteen characters and more"
 SHORT = Sampling(max_tokens=12)
 
 
-def opened(model: Path, url: str, **options: Any) -> ServerFollower:
+@pytest.fixture(autouse=True)
+def known_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(guard.NAME, SECRET)
+
+
+def opened(model: Path, url: str | tuple[str, ...], **options: Any) -> ServerFollower:
     endpoint = Endpoint(url, patience=120, request_timeout=120)
     return ServerFollower(str(model), SERVER, endpoint, **{"temperature": 1.0, "report": Notes(), **options})
 
@@ -90,6 +103,7 @@ class Sampler:
         self.versions = ["default"]
         self.logprob = -0.5
         self.workers = workers
+        self.guarded = True
         self.served = Served()
         self.served.models = (200, {"data": [{"id": "m", "max_model_len": 64}]})
         self.served.pages = {
@@ -99,6 +113,10 @@ class Sampler:
         self.served.reply = self.reply
 
     def reply(self, body: dict[str, Any]) -> tuple[int, Any]:
+        path, signed = self.served.paths[-1], self.served.signatures[-1]
+        guarded = self.guarded and not guard.is_open(path)
+        if guarded and not guard.is_signed(SECRET.encode(), path, self.served.bodies[-1], signed):
+            return 401, {"error": "not signed"}
         if source := body.get("update_info"):
             with ThreadPoolExecutor(self.workers) as pool:
                 takes = [pool.submit(self.take, **source) for _ in range(self.workers)]
@@ -115,7 +133,9 @@ class Sampler:
         }
         return 200, {"choices": [choice]}
 
-    def take(self, host: str, port: int, secret: str, timeout: float) -> dict[str, torch.Tensor]:
+    def take(self, host: str, port: int, secret: str, timeout: float, proof: str) -> dict[str, torch.Tensor]:
+        where = guard.source_of(host, port, secret)
+        assert guard.is_signed(SECRET.encode(), where, b"", proof)
         return dict(transfer.receive(host, port, secret, timeout=timeout))
 
 
@@ -144,6 +164,28 @@ def test_every_worker_gets_the_weights_and_every_rank_knows_their_name(sampler: 
         records = drawn(rank, "none")
         assert {tuple(record["logprobs"]) for record in records} == {(-0.5,) * SHORT.max_tokens}
         assert {record["finish"] for record in records} == {"length"}
+
+
+def test_a_server_that_takes_weights_from_anybody_is_refused(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler.guarded = False
+    with pytest.raises(Unavailable, match=r"takes weights from anybody .*--middleware stages\S*Guard"):
+        opened(tiny, sampler.served.url)
+    sampler.guarded = True
+    told = len(sampler.served.asked)
+    for given, said in (("", "is not set"), ("short", "is shorter than 16 characters")):
+        monkeypatch.setenv(guard.NAME, given)
+        with pytest.raises(UsageError, match=f"R1_WEIGHTS_SECRET {said}.*openssl"):
+            opened(tiny, sampler.served.url)
+        with pytest.raises(UsageError, match=f"R1_WEIGHTS_SECRET {said}"):
+            check_follower(SERVER, Endpoint(sampler.served.url))
+    monkeypatch.setenv(guard.NAME, SECRET.swapcase())
+    with pytest.raises(Unavailable, match=r"/init_weight_tr\w+: 401 .*with R1_WEIGHTS_SECRET as here"):
+        opened(tiny, sampler.served.url)
+    assert not any("update" in path for path in sampler.served.paths[told:])
+    monkeypatch.delenv(guard.NAME)
+    opened(tiny, sampler.served.url, is_main=False)  # who gives no weights needs none
 
 
 def test_what_other_weights_drew_is_not_learned(sampler: Sampler, tiny: Path) -> None:
@@ -205,11 +247,60 @@ def test_weights_that_do_not_go_over_are_an_error_with_the_servers_reason(
         remote.follow(model)
 
 
+def test_of_several_samplers_one_goes_and_comes_back_with_the_right_weights(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PROBE", 0.1)
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other, notes = Sampler(workers=1), Notes()
+    try:
+        both = (sampler.served.url, other.served.url)
+        remote = opened(tiny, both, report=notes)
+        held = remote.follow(model)
+        assert sampler.versions[-1] == other.versions[-1] == f"r1:{held:016x}"
+        assert [len(sampler.held), len(other.held)] == [2, 1]
+        many = [Record(id=f"q{i}", prompt=f"What is {i} + 3?") for i in range(20)]
+        assert len(drawn(remote, "none", many)) == 40
+        assert all(each.served.paths.count(DRAW) > 5 for each in (sampler, other))
+
+        other.served.stop()
+        assert len(drawn(remote, "none", many)) == 40
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.01)
+        second = remote.follow(model)
+        assert second != held, "the weights go to who is there"
+        assert len(drawn(remote, "none", many)) == 40
+
+        other.versions, before = ["default"], other.served.paths.count(DRAW)
+        other.served.start()
+        time.sleep(0.5)
+        assert len(drawn(remote, "none", many)) == 40
+        assert other.served.paths.count(DRAW) == before, "it has not these weights"
+        assert remote.follow(model) == second
+        assert other.versions[-1] == f"r1:{second:016x}"
+        weights = dict(model.named_parameters())
+        assert all(torch.equal(other.held[0][name], weight) for name, weight in weights.items())
+        assert len(drawn(remote, "none", many)) == 40
+        assert other.served.paths.count(DRAW) > before + 2
+        away = other.served.url.removesuffix("/v1")
+        about = [said for said in notes.said if away in said]
+        assert "the other servers" in about[0]
+        assert about[-1] == f"{away} is there again and has the weights"
+
+        other.versions.append("default")  # as after a new start that nobody saw
+        assert len(drawn(remote, "none", many)) == 40
+        assert "it sampled with default" in notes.said[-1]
+    finally:
+        other.served.stop()
+
+
 @pytest.fixture(scope="module")
 def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     pytest.importorskip("vllm", reason="vllm is not installed here")
     log = tmp_path_factory.mktemp("serve") / "log"
-    made = Serve(smollm2, log, *TAKES_WEIGHTS, VLLM_SERVER_DEV_MODE="1")
+    made = Serve(smollm2, log, *TAKES_WEIGHTS, VLLM_SERVER_DEV_MODE="1", R1_WEIGHTS_SECRET=SECRET)
     try:
         made.wait()
         yield made
@@ -237,8 +328,18 @@ def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serv
     other.follow(Policy(str(smollm2), Engine(device="cpu", threads=1), Lora()).unwrapped)
     with pytest.raises(R1Error, match="does not hold the weights that are trained: it sampled with r1:"):
         drawn(remote)
+    # Who does not know the secret changes nothing, neither at the port nor, past it, in a worker.
+    open_to_all = other._delivery._servers
+    for path in ("/pause", "/start_weight_update", "/finish_weight_update", "/collective_rpc", "/resume"):
+        refused = open_to_all.tell(other.fleet.sites[0], path, {})
+        assert refused is not None
+        assert "401 not signed with this server's R1_WEIGHTS_SECRET" in refused.why
+    other._delivery._tell(other.fleet.sites[0], "/start_weight_update")
+    forged = {"host": "127.0.0.1", "port": 9, "secret": "x", "timeout": 5.0, "proof": "0" * 64}
+    with pytest.raises(R1Error, match="not from who knows this server's R1_WEIGHTS_SECRET"):
+        other._delivery._tell(other.fleet.sites[0], "/update_weights", update_info=forged)
     # An update that its trainer broke off does not stand in the next one's way.
-    other._tell("/start_weight_update")
+    other._delivery._tell(other.fleet.sites[0], "/start_weight_update")
     again = opened(smollm2, serve.url)
     again.follow(policy.unwrapped)
     assert gap(policy, drawn(again)) < 1e-3
@@ -268,7 +369,8 @@ def test_grpo_goes_on_after_its_server_was_killed(
         "--eval", problems, "--eval-reward", reward, "--eval-every", 2, "--eval-samples", 1,
     )  # fmt: skip
     line = [*command, *map(str, words)]
-    running = subprocess.Popen(line, env=environment(), stderr=subprocess.PIPE)
+    known = {**environment(), guard.NAME: SECRET}
+    running = subprocess.Popen(line, env=known, stderr=subprocess.PIPE)
     log = Path(f"{out}.partial") / "metrics.jsonl"
     deadline = time.monotonic() + 200
     while not log.exists() or log.read_bytes().count(b"\n") < 2:
@@ -285,7 +387,7 @@ def test_grpo_goes_on_after_its_server_was_killed(
     assert b"bug" not in said
     serve.wait()
     steps = log.read_bytes().count(b"\n")
-    done = subprocess.Popen([*line, "--resume"], env=environment(), stderr=subprocess.PIPE)
+    done = subprocess.Popen([*line, "--resume"], env=known, stderr=subprocess.PIPE)
     while log.read_bytes().count(b"\n") < steps + 2:
         assert done.poll() is None, done.stderr and done.stderr.read()
         time.sleep(0.1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,7 +42,7 @@ def sent(sender: transfer.Sender, workers: int = 1) -> Callable[[], Any]:
 
     def work() -> None:
         try:
-            found.append(sender.send(WEIGHTS.items(), workers, lambda: False))
+            found.append(sender.send(WEIGHTS.items(), [workers], lambda _: False).fingerprint)
         except OSError as error:
             found.append(error)
 
@@ -59,7 +60,7 @@ def sent(sender: transfer.Sender, workers: int = 1) -> Callable[[], Any]:
 
 
 def received(sender: transfer.Sender, secret: str = "") -> dict[str, Tensor]:
-    return dict(transfer.receive(HOST, sender.port, secret or sender.secret, timeout=5))
+    return dict(transfer.receive(HOST, sender.port, secret or sender.secrets[0], timeout=5))
 
 
 def test_every_worker_gets_the_same_weights(sender: transfer.Sender) -> None:
@@ -82,11 +83,37 @@ def test_every_worker_gets_the_same_weights(sender: transfer.Sender) -> None:
 def test_who_does_not_know_the_secret_gets_nothing(sender: transfer.Sender) -> None:
     result = sent(sender)
     with pytest.raises(ConnectionError):
-        received(sender, "0" * len(sender.secret))
+        received(sender, "0" * len(sender.secrets[0]))
     with socket.create_connection((HOST, sender.port)) as line:
         line.sendall(b"too short")
     assert len(received(sender)) == len(WEIGHTS)
     result()
+
+
+def test_who_says_nothing_keeps_nobody_waiting(sender: transfer.Sender) -> None:
+    with contextlib.ExitStack() as idle:
+        for _ in range(5):
+            idle.enter_context(socket.create_connection((HOST, sender.port)))
+        result, began = sent(sender), time.monotonic()
+        assert len(received(sender)) == len(WEIGHTS)
+        result()
+        assert time.monotonic() - began < 5, "five idle connections took 10 s each"
+
+
+def test_a_server_that_is_lost_does_not_keep_the_weights_from_another() -> None:
+    sender = transfer.Sender(timeout=5, servers=2)
+    found: list[transfer.Sent] = []
+    try:
+        thread = threading.Thread(
+            target=lambda: found.append(sender.send(WEIGHTS.items(), [1, 2], lambda server: server == 1))
+        )
+        thread.start()
+        assert len(received(sender)) == len(WEIGHTS)
+        thread.join(10)
+    finally:
+        sender.close()
+    assert found[0].fingerprint == fingerprint(WEIGHTS.values())
+    assert found[0].lost == {1: "0 of 2 workers came for the weights"}
 
 
 def test_altered_weights_are_refused(sender: transfer.Sender, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +138,7 @@ def test_a_line_that_breaks_is_no_set_of_weights(sender: transfer.Sender) -> Non
 
     def send() -> None:
         with contextlib.suppress(ConnectionError):
-            sender.send(broken(), 1, lambda: False)
+            sender.send(broken(), [1], lambda _: False)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -126,11 +153,11 @@ def test_a_worker_that_leaves_is_noticed_and_one_that_never_comes_too(
     monkeypatch.setitem(WEIGHTS, "larger than what a socket holds", torch.zeros(1 << 24))
     result = sent(sender)
     with socket.create_connection((HOST, sender.port)) as line:
-        line.sendall(sender.secret.encode())
+        line.sendall(sender.secrets[0].encode())
     with pytest.raises(ConnectionError):
         result()
     with pytest.raises(ConnectionError, match="0 of 1 workers came"):
-        sender.send(WEIGHTS.items(), 1, lambda: True)
+        sender.send(WEIGHTS.items(), [1], lambda _: True)
 
 
 def test_the_local_address_is_one_of_this_machine(sender: transfer.Sender) -> None:

@@ -18,7 +18,8 @@ from fuzz import Case, Draw, fuzzed
 from served import Served
 
 from r1cli.console import Console, clipped
-from stages.inference.server.client import Server
+from stages.inference.server.client import Servers
+from stages.inference.server.fleet import Fleet
 from stages.runtime import shown
 from stages.runtime.errors import UsageError
 from stages.scoring import spec
@@ -195,7 +196,7 @@ PASSWORD = "http://user:kennwort-1234567@127.0.0.1:1/v1"
 def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
     for make in (
         lambda: Endpoint(PASSWORD),
-        lambda: Server(PASSWORD, patience=0),
+        lambda: Servers(Fleet([PASSWORD]), patience=0),
         lambda: spec.part(f"judge:model=m,url={PASSWORD}"),
         lambda: spec.part(f"judgee:url={PASSWORD}"),
     ):
@@ -244,7 +245,7 @@ def test_a_key_that_no_header_holds_is_refused_before_it_is_sent(
     try:
         for key in (KEY, "ge heim-1234567", "geheim-\u00fc1234", "geheim-\x1b12345"):
             monkeypatch.setenv("OPENAI_API_KEY", key)
-            with Server(served.url, patience=0) as server:
+            with Servers(Fleet([served.url]), patience=0) as server:
                 with pytest.raises(UsageError, match="OPENAI_API_KEY holds a line end") as told:
                     server.ask("/models", None, lambda page: page)
                 assert "heim" not in str(told.value)
@@ -257,5 +258,5 @@ def test_a_proxy_with_a_password_is_not_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("http_proxy", "http://user:kennwort/x@127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(Exception, match="http_proxy: no address") as told:
-        Server("http://127.0.0.2:1/v1", patience=0)
+        Servers(Fleet(["http://127.0.0.2:1/v1"]), patience=0)
     assert "kennwort" not in str(told.value)

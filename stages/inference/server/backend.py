@@ -14,13 +14,16 @@ from typing import Any
 
 from stages.checkpoints.checkpoint import revision
 from stages.inference.interface import Completion, Request
-from stages.inference.server.client import Refused, Server, address, at, first
+from stages.inference.server.client import Fetch, Servers
+from stages.inference.server.faults import Refused
+from stages.inference.server.fleet import Fleet, Site
 from stages.inference.server.protocol import Answer, body_of, read
+from stages.inference.server.survey import addresses, at, survey
 from stages.runtime.errors import BadInput, Unavailable, UsageError
 from stages.runtime.report import Report
 from stages.settings.groups import Endpoint, Engine, Sampling, check
 
-IN_FLIGHT = 64  # requests at once
+IN_FLIGHT = 64  # requests at once to each server
 ENDS = {"stop", "length"}
 THINK, CLOSE = "<think>\n", "\n</think>\n\n"
 
@@ -43,10 +46,10 @@ def check_served(sampling: Sampling, endpoint: Endpoint, *, tokens: bool = False
 
 @dataclass
 class OpenAIBackend:
-    """`model` as the server at `endpoint.base_url` serves it. `tokens` asks for ids and log-probabilities.
+    """`model` as the servers at `endpoint.base_url` serve it. `tokens` asks for ids and log-probabilities.
 
-    Raises UsageError for what no server does, Unavailable where this one cannot be reached, does not serve
-    the model, or gives no token ids and `tokens` is set.
+    Raises UsageError for what no server does, Unavailable where none of these can be reached, or one does not
+    serve the model, or serves another than the first, or gives no token ids and `tokens` is set.
     """
 
     model: str
@@ -57,15 +60,16 @@ class OpenAIBackend:
     tokenizer = None  # the server has it
 
     def __post_init__(self) -> None:
-        url = address(self.engine, self.endpoint)
+        self.fleet = Fleet(addresses(self.engine, self.endpoint))
         self._told: set[str] = set()
-        self._server: Server | None = None
-        card = self._card(first(url, self.endpoint, _models, self.report))
-        self.vllm = card.get("owned_by") == "vllm"
-        # Where the server's directory is here too, its weights have a name; else the model's stands for it.
-        root = Path(str(card.get("root") or "") if self.vllm else "")
-        here = root.is_absolute() and root.is_dir()
-        self.revision = revision(str(root)) if here else self.model
+        self._servers: Servers | None = None
+        pages = survey(self.fleet, self.endpoint, _models, self.report)
+        shown = {site: self._shown(site, pages[site]) for site in self.fleet.sites if site in pages}
+        self.vllm, self.revision = next(iter(shown.values()))
+        for site, each in shown.items():
+            if why := self._differs(site, each):
+                raise Unavailable(why)
+        url = self.fleet.named
         if self.vllm:
             self.report.note(
                 f"{url} runs vLLM: equal seeds may still give another text, as rounding depends "
@@ -84,54 +88,75 @@ class OpenAIBackend:
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         """See `Backend`. Raises BadInput for a prompt that the server does not answer with a text."""
         self._check(sampling)
-        with at(self.endpoint.base_url or "", self.endpoint) as server:
-            self._server = server
+        with at(self.fleet, self.endpoint, self._unfit) as servers:
+            self._servers = servers
 
             def complete(job: tuple[Request, int]) -> Completion:
-                return self._complete(server, *job, sampling)
+                return self._complete(servers, *job, sampling)
 
-            yield from server.map(
-                complete, _samples(requests), self.engine.batch_size or IN_FLIGHT, self.report
-            )
+            jobs = self.engine.batch_size or IN_FLIGHT * len(self.fleet.sites)
+            yield from servers.map(complete, _samples(requests), jobs, self.report)
 
     def close(self) -> None:
         """Drops what the server has not answered."""
-        if self._server is not None:
-            self._server.close()
+        if self._servers is not None:
+            self._servers.close()
 
-    def _card(self, listed: Any) -> dict[str, Any]:
-        """What the server says of the model; {} where it says nothing, as some have no such page.
+    def _unfit(self, site: Site, fetch: Fetch) -> str:
+        """Why a server that came back is not to be asked; "" where it serves what it should."""
+        try:
+            return self._differs(site, self._shown(site, fetch("/models")))
+        except Unavailable as error:
+            return str(error)
 
-        Raises Unavailable where it lists others only.
+    def _shown(self, site: Site, listed: Any) -> tuple[bool, str]:
+        """Whether vLLM serves the model at `site`, and the revision of its weights.
+
+        Where the server's directory is here too, its weights have a name; else the model's stands for it.
+        Raises Unavailable where it lists other models only; some list none.
         """
         cards = listed.get("data") if isinstance(listed, dict) else None
-        if isinstance(listed, Refused) or not isinstance(cards, list):
-            return {}
-        known = {card.get("id"): card for card in cards if isinstance(card, dict)}
-        if self.model not in known:
-            names = ", ".join(map(str, known)) or "no model"
-            raise Unavailable(
-                f"{self.endpoint.base_url} serves {names}, and not {self.model}; name it with -m"
-            )
-        return known[self.model]
+        card: dict[str, Any] = {}
+        if isinstance(cards, list):
+            known = {each.get("id"): each for each in cards if isinstance(each, dict)}
+            if self.model not in known:
+                names = ", ".join(map(str, known)) or "no model"
+                raise Unavailable(f"{site.url} serves {names}, and not {self.model}; name it with -m")
+            card = known[self.model]
+        vllm = card.get("owned_by") == "vllm"
+        if vllm:
+            site.shows_health = True
+        root = Path(str(card.get("root") or "") if vllm else "")
+        here = root.is_absolute() and root.is_dir()
+        return vllm, revision(str(root)) if here else self.model
+
+    def _differs(self, site: Site, shown: tuple[bool, str]) -> str:
+        """What a server serves else than the first one; "" where it is the same."""
+        if shown == (self.vllm, self.revision):
+            return ""
+        words = [
+            f"{rev} by {'vLLM' if vllm else 'a server that is not vLLM'}"
+            for vllm, rev in (shown, (self.vllm, self.revision))
+        ]
+        return f"{site.url} serves {words[0]}, and the first server {words[1]}; all must serve the same"
 
     def _check(self, sampling: Sampling) -> None:
         check_served(sampling, self.endpoint, tokens=self.tokens)
         if sampling.top_k and not self.vllm:
             raise UsageError(f"--top-k {sampling.top_k}: only vLLM is known to take it from a request")
 
-    def _complete(self, server: Server, request: Request, index: int, sampling: Sampling) -> Completion:
+    def _complete(self, servers: Servers, request: Request, index: int, sampling: Sampling) -> Completion:
         """One sample; runs in a thread of its own."""
         prompt = request.prompt
         chat = prompt.text is None
         if chat and prompt.prefill and not self.vllm:
             raise UsageError(
-                f"{self.endpoint.base_url} is not known to let an answer begin with {prompt.prefill!r}: "
+                f"{self.fleet.named}: not known to let an answer begin with {prompt.prefill!r}: "
                 "use a template that begins none, such as chat, or one that is a text, such as r1-zero"
             )
         if prompt.options and not self.vllm:
             raise UsageError(
-                f"{self.endpoint.base_url} is not known to take chat_template_kwargs, which the records have"
+                f"{self.fleet.named}: not known to take chat_template_kwargs, which the records have"
             )
         body = body_of(
             self.model,
@@ -143,7 +168,7 @@ class OpenAIBackend:
             extra=self.endpoint.fields,
         )
         path = "/chat/completions" if chat else "/completions"
-        answer = server.ask(path, body, read)
+        answer = servers.ask(path, body, read)
         if isinstance(answer, Refused):
             raise answer.at(request.place)
         if answer.finish not in ENDS or not (answer.text is not None or answer.thinking or answer.calls):
@@ -152,15 +177,15 @@ class OpenAIBackend:
                 place=request.place,
                 remedy="drop the problem with `r1 filter --where`, then --resume goes on",
             )
-        prefill = self._opened(server, request, answer) if chat else prompt.prefill
+        prefill = self._opened(servers, request, answer) if chat else prompt.prefill
         if self.tokens and (answer.ids is None or answer.prompt_ids is None or answer.logprobs is None):
             raise Unavailable(
-                f"--tokens: {self.endpoint.base_url} gives no token ids; it needs vLLM 0.10.2 or later"
+                f"--tokens: {self.fleet.named} gives no token ids; it needs vLLM 0.10.2 or later"
             )
         return Completion(
             request.key,
             request.samples[index],
-            self._text(server, answer, request, prefill),
+            self._text(servers, answer, request, prefill),
             answer.finish,
             prefill,
             answer.prompt_ids or [],
@@ -169,11 +194,11 @@ class OpenAIBackend:
             answer.counts,
         )
 
-    def _text(self, server: Server, answer: Answer, request: Request, prefill: str) -> str:
+    def _text(self, servers: Servers, answer: Answer, request: Request, prefill: str) -> str:
         text = answer.text or ""
         if answer.calls:
             self._once(
-                server,
+                servers,
                 "the server takes calls out of its answers; they are put back as <tool_call>…</tool_call>",
             )
             called = (f"<tool_call>\n{call}\n</tool_call>" for call in answer.calls)
@@ -185,7 +210,8 @@ class OpenAIBackend:
                     "thinking out of the text"
                 )
             self._once(
-                server, "the server takes the thinking out of its answers; it is put back as <think>…</think>"
+                servers,
+                "the server takes the thinking out of its answers; it is put back as <think>…</think>",
             )
             opener = "" if "<think>" in prefill else THINK
             text = opener + answer.thinking.strip("\n") + (CLOSE + text if text else "")
@@ -195,13 +221,13 @@ class OpenAIBackend:
         cuts = [at + len(each) for each in closers if (at := text.find(each)) >= 0]
         return text[: min(cuts, default=len(text))]
 
-    def _opened(self, server: Server, request: Request, answer: Answer) -> str:
+    def _opened(self, servers: Servers, request: Request, answer: Answer) -> str:
         """What the answer really began with: a chat template may open the thinking, or trim what we began."""
         wanted, shown = request.prompt.prefill, answer.shown
         if shown is None:
             if self.vllm:
                 self._once(
-                    server,
+                    servers,
                     "this vLLM does not show the prompts it makes: whether the chat template "
                     "opens <think> is not seen",
                 )
@@ -217,14 +243,14 @@ class OpenAIBackend:
             )
         return ""
 
-    def _once(self, server: Server, message: str) -> None:
+    def _once(self, servers: Servers, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
-            server.told.put(message)
+            servers.told.put(message)
 
 
-def _models(server: Server) -> Any:
-    return server.ask("/models", None, lambda page: page)
+def _models(servers: Servers) -> Any:
+    return servers.ask("/models", None, lambda page: page)
 
 
 def _samples(requests: Iterable[Request | None]) -> Iterator[tuple[Request, int] | None]:

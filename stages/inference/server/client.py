@@ -1,7 +1,7 @@
-"""A server that speaks the OpenAI protocol: `vllm serve`, llama.cpp, a company's.
+"""Servers that speak the OpenAI protocol: `vllm serve`, llama.cpp, a company's.
 
-    with Server("http://localhost:8000/v1", patience=60) as server:
-        answers = server.chat(["What is 3+4?"], model="Qwen/Qwen3-8B", max_tokens=64)
+    with Servers(Fleet(["http://localhost:8000/v1"]), patience=60) as servers:
+        answers = servers.chat(["What is 3+4?"], model="Qwen/Qwen3-8B", max_tokens=64)
 
 OPENAI_API_KEY is sent as the bearer token where it is set.
 """
@@ -17,24 +17,36 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from stages.inference.server import guard, health
 from stages.inference.server.connection import Connections
+from stages.inference.server.faults import (
+    BROKEN,
+    CROWDED,
+    FATAL,
+    PASSING,
+    Fault,
+    Refused,
+    Unfit,
+    named,
+    no_answer,
+    said,
+    seconds,
+)
+from stages.inference.server.fleet import Fleet, Site
 from stages.inference.server.threads import map_unordered
 from stages.records.jsonl import decode
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import R1Error, Unavailable, UsageError
 from stages.runtime.report import Report
-from stages.runtime.shown import discreet
-from stages.settings.groups import Endpoint, Engine, check
 
 T = TypeVar("T")
 R = TypeVar("R")
-PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # HTTP: the same request may do better later
-CROWDED = {429, 503}  # too many requests; others are answered meanwhile
-FATAL = {401, 403, 404}
+Fetch = Callable[[str], Any]  # a page of a server, None where it has none; raises OSError
 FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts
 TELL = 30.0  # seconds between two words about a server in trouble
+PROBE = 5.0  # seconds between two looks at a server's health
+MUTE = 2  # looks in a row without an answer, after which a server that used to answer them hangs
 # The model's own generation_config.json would change what is drawn, unless each setting is given.
 NEUTRAL = {
     "top_k": 0,
@@ -45,31 +57,31 @@ NEUTRAL = {
 }
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Why the server answered this request with no text; the next one may do better."""
+class Servers(AbstractContextManager["Servers"]):
+    """The servers of a fleet, for one use of them. Threads may share it.
 
-    why: str
-
-    def at(self, place: str) -> BadInput:
-        """The error it is for the problem at `place`."""
-        return BadInput(self.why, place=place, remedy="change it, or drop it with `r1 filter --where`")
-
-
-class Server(AbstractContextManager["Server"]):
-    """What answers at `url`, which ends in /v1. Threads may share it.
-
-    A request that fails in a way that may pass is tried again, with longer and longer pauses, for
-    `patience` seconds; `timeout` is in seconds, for one answer. `told` collects what the user should know.
+    A request goes to the server with the fewest. One that fails there in a way that may pass goes to another
+    at once; where all fail it is tried again, with longer and longer pauses, for `patience` seconds.
+    `timeout` is in seconds, for one answer. A server that stood aside is asked again when it answers /health
+    and `fit` has nothing against it. `told` collects what the user should know.
     """
 
-    def __init__(self, url: str, *, patience: float, timeout: float = 600.0) -> None:
-        self.url, self.patience = url.rstrip("/"), patience
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        patience: float,
+        timeout: float = 600.0,
+        fit: Callable[[Site, Fetch], str] | None = None,
+    ) -> None:
+        self.fleet, self.patience, self.timeout = fleet, patience, timeout
         self.told: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._connections = Connections(self.url, timeout=timeout)
+        self._fit = fit
+        self._lines = {site: Connections(site.url, timeout=timeout) for site in fleet.sites}
         self._closed = threading.Event()
         self._answered = self._silent_until = float("-inf")
-        self._in_trouble = False
+        self._in_trouble = {site for site in fleet.sites if site.trouble}
+        self._unwatched = threading.Lock()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -77,59 +89,71 @@ class Server(AbstractContextManager["Server"]):
     def close(self) -> None:
         """Drops what is unanswered."""
         self._closed.set()
-        self._connections.close()
+        for line in self._lines.values():
+            line.close()
 
     def ask(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]) -> T | Refused:
         """What `read` makes of the answer to `body`, or of the page at `path` without one.
 
         An answer for which `read` raises ValueError, LookupError or TypeError is none, and is asked for
-        again. Raises Unavailable where the server cannot be reached for that long, or refuses everyone (401,
-        403, 404).
+        again; where it raises Unfit, the server stands aside. Raises NoAnswer where no server can be reached
+        for that long, Unavailable where one refuses everyone (401, 403, 404) or the engines of all are dead,
+        and Unfit.
         """
+        self._watch()
         began: float | None = None
         pause = FIRST
+        tried: set[Site] = set()
         while True:
-            wait, crowded = 0.0, False
+            site = self.fleet.take(tried)
             try:
-                status, headers, data = self._exchange(path, body)
-                crowded = status in CROWDED
-                if status == 200:
-                    found = read(decode(data))
-                    self._recovered()
-                    return found
-                why = f"{status} {_said(data) or http.client.responses.get(status, '')}".rstrip()
-                if status in FATAL and (body is not None or status != 404):  # a page may be missing
-                    raise Unavailable(
-                        f"{self.url}{path} refuses {_named(body)}: {why}; "
-                        "see the address, the model's name and OPENAI_API_KEY"
-                    )
-                if status not in PASSING:
-                    return Refused(f"the server refused it: {why}")
-                wait = _seconds(headers.get("Retry-After"))
-            except (OSError, http.client.HTTPException) as error:
-                why = str(error) or type(error).__name__
-            except (ValueError, LookupError, TypeError) as error:
-                why = f"its answer is no completion ({type(error).__name__}: {error})"
+                found = self._attempt(site, path, body, read)
+            finally:
+                self.fleet.give_back(site)
+            if not isinstance(found, Fault):
+                return found
+            if self._closed.is_set():
+                raise Unavailable(f"{site.url}: no longer asked")
+            news = self._mark(site, found)
+            tried.add(site)
+            if self.fleet.has_other(tried):
+                self._passed_on(site, found, news)
+                continue
+            if not self.fleet.may_answer():
+                raise self._hopeless(site, found)
+            tried.clear()
             now = time.monotonic()
             began = now if began is None else began
-            wait = max(wait, pause * random.uniform(0.5, 1.0))
+            wait = max(found.wait, pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST)
             # A crowded server is there, and may be answering all but this one.
-            since = max(began, self._answered) if crowded else began
+            since = max(began, self._answered) if found.crowded else began
             if now + wait - since > self.patience:
-                raise Unavailable(f"{self.url}: {why}, and so for {self.patience:g} s; is the server up?")
-            self._stumbled(why)
+                raise no_answer(f"{site.url}: {found.why}", self.patience)
+            self._stumbled(site, found.why)
             if self._closed.wait(wait):
-                raise Unavailable(f"{self.url}: no longer asked")
+                raise Unavailable(f"{site.url}: no longer asked")
 
-    def tell(self, path: str, body: Mapping[str, Any]) -> Refused | None:
-        """Sends `body` once, since twice might not be the same. Returns why the server does not say 200."""
-        self._connections.drop_idle()  # the server may hang up on one just now
+    def tell(
+        self, site: Site, path: str, body: Mapping[str, Any], key: bytes | None = None
+    ) -> Refused | None:
+        """Sends `body` once, since twice might not be the same, signed with `key`. Returns why the server
+        does not say 200.
+        """
+        self._watch()
+        self._lines[site].drop_idle()  # the server may hang up on one just now
+        self.fleet.engage(site)
         try:
-            status, _, data = self._exchange(path, body)
+            status, _, data = self._exchange(site, path, body, key)
         except (OSError, http.client.HTTPException) as error:
-            return Refused(str(error) or type(error).__name__)
-        return None if status == 200 else Refused(f"{status} {_said(data)}".rstrip())
+            return Refused(site.trouble or str(error) or type(error).__name__)
+        finally:
+            self.fleet.give_back(site)
+        return None if status == 200 else Refused(f"{status} {said(data)}".rstrip())
+
+    def drop(self, site: Site) -> None:
+        """Drops what this server has not answered."""
+        self._lines[site].close()
 
     def map(
         self, work: Callable[[T], R], source: Iterable[T | None], jobs: int, report: Report
@@ -175,46 +199,141 @@ class Server(AbstractContextManager["Server"]):
         found = dict(made for made in map_unordered(one, enumerate(texts), jobs) if made is not None)
         return [found[number] for number in range(len(texts))]
 
-    def _exchange(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, str], bytes]:
-        headers = {"Content-Type": "application/json"}
-        if key := _key():
-            headers["Authorization"] = f"Bearer {key}"
-        data = None if body is None else json.dumps(body).encode()
-        return self._connections.ask("GET" if data is None else "POST", path, data, headers)
+    def _attempt(
+        self, site: Site, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]
+    ) -> T | Refused | Fault:
+        if site.trouble and self.fleet.several and (fault := self._unproven(site)) is not None:
+            return fault
+        try:
+            status, headers, data = self._exchange(site, path, body)
+            if status == 200:
+                found = read(decode(data))
+                self._recovered(site)
+                return found
+        except Unfit as error:
+            return Fault(str(error), unfit=True)
+        except (OSError, http.client.HTTPException) as error:
+            return Fault(site.trouble or str(error) or type(error).__name__, lost=True, dead=site.dead)
+        except (ValueError, LookupError, TypeError) as error:
+            return Fault(f"its answer is no completion ({type(error).__name__}: {error})")
+        reason = said(data)
+        why = f"{status} {reason or http.client.responses.get(status, '')}".rstrip()
+        if status in FATAL and (body is not None or status != 404):  # a page may be missing
+            raise Unavailable(
+                f"{site.url}{path} refuses {named(body)}: {why}; "
+                "see the address, the model's name and OPENAI_API_KEY"
+            )
+        if status not in PASSING:
+            return Refused(f"the server refused it: {why}")
+        looked = status in BROKEN and site.shows_health and health.look(site.root).kind == "dead"
+        if looked or health.says_dead(status, reason):
+            return Fault(f"its engine is dead: {why}", dead=True)
+        return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED)
 
-    def _stumbled(self, why: str) -> None:
+    def _exchange(
+        self, site: Site, path: str, body: Mapping[str, Any] | None, key: bytes | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = _headers()
+        if key is not None:
+            headers[guard.HEADER] = guard.signature(key, path, data or b"")
+        return self._lines[site].ask("GET" if data is None else "POST", path, data, headers)
+
+    def _unproven(self, site: Site) -> Fault | None:
+        """Why a server that stood aside is not asked again; None where it is."""
+        found = health.look(site.root)
+        if found.kind in ("dead", "refused", "mute"):
+            return Fault(found.why, lost=True, dead=found.kind == "dead")
+
+        def fetch(path: str) -> Any:
+            line = Connections(site.url, timeout=health.ANSWER)
+            try:
+                status, _, data = line.ask("GET", path, None, _headers())
+                return decode(data) if status == 200 else None
+            finally:
+                line.close()
+
+        try:
+            why = "" if self._fit is None else self._fit(site, fetch)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Fault(str(error) or type(error).__name__, lost=True)
+        return Fault(why, unfit=True) if why else None
+
+    def _watch(self) -> None:
+        """Looks after each server in a thread of its own, until this is closed."""
+        if self._unwatched.acquire(blocking=False):  # and never given back
+            for site in self.fleet.sites:
+                threading.Thread(target=self._look_after, args=(site,), daemon=True).start()
+
+    def _look_after(self, site: Site) -> None:
+        mute = 0
+        while not self._closed.wait(PROBE):
+            if site.trouble and self.fleet.several:
+                fault = self._unproven(site)
+                if fault is None:
+                    self.fleet.readmit(site)
+                else:
+                    self._mark(site, fault)
+            elif site.in_flight and site.shows_health is not False:
+                found = health.look(site.root)
+                mute = mute + 1 if found.kind == "mute" else 0
+                if found.kind == "up" and site.in_flight:
+                    site.shows_health = True
+                elif found.kind == "without":
+                    site.shows_health = False
+                elif found.kind in ("dead", "refused") or (site.shows_health and mute >= MUTE):
+                    self._break_off(site, Fault(found.why, lost=True, dead=found.kind == "dead"))
+
+    def _break_off(self, site: Site, fault: Fault) -> None:
+        """Gives what the server was asked back to those who asked."""
+        if self._closed.is_set():
+            return
+        news = self._mark(site, fault)
+        if self.fleet.has_other({site}):
+            self._passed_on(site, fault, news)
+        self._lines[site].close()
+
+    def _mark(self, site: Site, fault: Fault) -> bool:
+        """Sets the server aside where it is not to be asked. Whether that is news."""
+        if fault.lost or fault.dead or fault.unfit:
+            return self.fleet.set_aside(site, fault.why, dead=fault.dead, unfit=fault.unfit)
+        too_often = self.fleet.stumbled(site) and self.fleet.several and not site.trouble
+        return too_often and self.fleet.set_aside(site, fault.why)
+
+    def _hopeless(self, site: Site, fault: Fault) -> R1Error:
+        if fault.unfit:
+            return Unfit(f"{site.url}: {fault.why}. Run again with --resume")
+        rest = f" ({self.fleet.named}: none can be asked)" if self.fleet.several else ""
+        return Unavailable(f"{site.url}: {fault.why}; start the server anew{rest}")
+
+    def _passed_on(self, site: Site, fault: Fault, news: bool) -> None:
+        if site not in self._in_trouble or (news and fault.dead):
+            self._in_trouble.add(site)
+            aside = fault.lost or fault.dead or fault.unfit
+            what = "its requests go" if aside else "the request goes"
+            self.told.put(f"{site.url}: {fault.why}; {what} to the other servers")
+
+    def _stumbled(self, site: Site, why: str) -> None:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + TELL
-            self._in_trouble = True
-            self.told.put(f"{self.url}: {why}; trying again for up to {self.patience:g} s")
+            self._in_trouble.add(site)
+            alone = "; no server answers" if self.fleet.several else ""
+            self.told.put(f"{site.url}: {why}{alone}; trying again for up to {self.patience:g} s")
 
-    def _recovered(self) -> None:
+    def _recovered(self, site: Site) -> None:
         self._answered = time.monotonic()
-        if self._in_trouble:
-            self._in_trouble = False
-            self.told.put(f"{self.url} answers again")
+        self.fleet.works(site)
+        if site in self._in_trouble:
+            self._in_trouble.discard(site)
+            self.told.put(f"{site.url} answers again")
 
 
-def address(engine: Engine, endpoint: Endpoint) -> str:
-    """Where the server is. Raises UsageError where no server does what the options ask."""
-    check(endpoint)
-    if not endpoint.base_url:
-        raise UsageError("--backend openai: where? Add --base-url http://HOST:PORT/v1")
-    if engine.deterministic:
-        raise UsageError("--deterministic: a server promises no fixed batch shapes")
-    return endpoint.base_url
-
-
-def at(url: str, endpoint: Endpoint) -> Server:
-    """The server at `url`, with the patience that `endpoint` has."""
-    return Server(url, patience=endpoint.patience, timeout=endpoint.request_timeout)
-
-
-def first(url: str, endpoint: Endpoint, ask: Callable[[Server], R], report: Report) -> R:
-    """What `ask` makes of the server at `url`, which is waited for until it is up."""
-    with at(url, endpoint) as server:
-        return next(found for found in server.map(ask, [server], 1, report) if found is not None)
+def _headers() -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if key := _key():
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
 
 
 def _text_of(reply: Any) -> str | Refused:
@@ -232,23 +351,3 @@ def _key() -> str:
             "it to the key alone"
         )
     return key
-
-
-def _named(body: Mapping[str, Any] | None) -> str:
-    return f"model {body['model']}" if body and "model" in body else "to answer"
-
-
-def _said(data: bytes) -> str:
-    """The first words of the server's reason, without the key if it says it."""
-    try:
-        said = decode(data)
-        said = said.get("error", said)
-        said = said.get("message", said) if isinstance(said, dict) else said
-    except (ValueError, AttributeError):
-        said = data[:200].decode(errors="replace")
-    return " ".join(discreet(str(said)).split())[:300]
-
-
-def _seconds(header: str | None) -> float:
-    """What Retry-After says, where it says a number."""
-    return float(header) if header and header.strip().isdigit() else 0.0

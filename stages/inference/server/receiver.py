@@ -11,7 +11,7 @@ from typing import Any
 
 from vllm.distributed.weight_transfer.base import WeightTransferEngine
 
-from stages.inference.server import transfer
+from stages.inference.server import guard, transfer
 from stages.inference.vllm import weights as vllm_weights
 from stages.runtime.errors import R1Error
 
@@ -25,12 +25,15 @@ class Wanted:
 
 @dataclass
 class Source:
-    """Where the trainer waits; `timeout` is in seconds, for what the line gives at once."""
+    """Where the trainer waits; `timeout` is in seconds, for what the line gives at once. `proof` is the
+    signature of who knows the secret of this server.
+    """
 
     host: str
     port: int
     secret: str
     timeout: float
+    proof: str = ""
 
 
 class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
@@ -55,7 +58,7 @@ class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
         self.held: int | None = None
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
-        """Takes all weights. Raises R1Error where they are not what was sent.
+        """Takes all weights. Raises R1Error where they are not what was sent, or nobody signed for them.
 
         vLLM's own waits for the accelerator afterwards, and fails where there is none.
         """
@@ -64,6 +67,9 @@ class Receiver(WeightTransferEngine[Wanted, Source]):  # type: ignore[misc]
 
     def receive_weights(self, update_info: Source) -> None:
         """See `update_weights`."""
+        where = guard.source_of(update_info.host, update_info.port, update_info.secret)
+        if not guard.is_signed(guard.secret(), where, b"", update_info.proof):
+            raise R1Error(f"these weights are not from who knows this server's {guard.NAME}")
         came = transfer.receive(
             update_info.host, update_info.port, update_info.secret, timeout=update_info.timeout
         )

@@ -11,11 +11,13 @@ import contextlib
 import hmac
 import json
 import secrets
+import selectors
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,66 +28,141 @@ from stages.runtime.errors import R1Error
 LINE = 65536  # bytes a line may have
 GREETING = 10.0  # seconds to say the secret in
 TOGETHER = 60.0  # seconds after the first worker in which the others must have come
-TICK = 1.0  # seconds between two looks whether workers may still come
+BROKEN = 60.0  # seconds without a sign from a worker that what was sent has come
+TICK = 0.2  # seconds between two looks whether workers may still come
+
+
+class Sent(NamedTuple):
+    """The fingerprint of all weights, and why a server, by its number, did not get them."""
+
+    fingerprint: int
+    lost: dict[int, str]
 
 
 class Sender:
-    """What workers connect to, at `port` of every address of this machine. `timeout` is for one weight."""
+    """What the workers of `servers` connect to, at `port` of every address of this machine; each server's
+    have a secret of their own. `timeout` is in seconds, for one weight.
+    """
 
-    def __init__(self, *, timeout: float) -> None:
+    def __init__(self, *, timeout: float, servers: int = 1) -> None:
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
         self._door = socket.create_server(("", 0), family=family, backlog=128, dualstack_ipv6=both)
-        self._door.settimeout(TICK)
+        self._door.setblocking(False)
         self._timeout = timeout
         self.port = int(self._door.getsockname()[1])
-        self.secret = secrets.token_hex(32)
+        self.secrets = [secrets.token_hex(32) for _ in range(servers)]
 
     def close(self) -> None:
         """Lets nobody in any more."""
         self._door.close()
 
-    def send(self, weights: Iterable[tuple[str, Tensor]], workers: int, given_up: Callable[[], bool]) -> int:
-        """Gives all `weights` to as many `workers`. Returns their fingerprint.
+    def send(
+        self, weights: Iterable[tuple[str, Tensor]], workers: Sequence[int], given_up: Callable[[int], bool]
+    ) -> Sent:
+        """Gives all `weights` to as many `workers` of each server.
 
-        Raises OSError where a worker is lost or does not come; nobody is waited for where `given_up()`.
+        A server of which a worker is lost, or does not come, gets no more; nobody is waited for where
+        `given_up(server)`. Raises OSError where none is left.
         """
         with contextlib.ExitStack() as scope:
-            lines: list[socket.socket] = []
-            latest = float("inf")
-            while len(lines) < workers:
-                if given_up() or time.monotonic() > latest:
-                    raise ConnectionError(f"{len(lines)} of {workers} workers came for the weights")
-                with contextlib.suppress(TimeoutError):
-                    line, _ = self._door.accept()
-                    scope.callback(line.close)
-                    line.settimeout(GREETING)
-                    if self._known(line):
-                        line.settimeout(self._timeout)
-                        lines.append(line)
-                        latest = min(latest, time.monotonic() + TOGETHER)
-                    else:
-                        line.close()
+            lines, lost = self._gathered(workers, given_up, scope)
+
+            def give(head: dict[str, Any], data: memoryview | None = None) -> None:
+                for server in [each for each in lines if each not in lost]:
+                    try:
+                        for line in lines[server]:
+                            _say(line, head)
+                            if data is not None:
+                                line.sendall(data)
+                    except OSError as error:
+                        lost[server] = str(error) or type(error).__name__
+                        for line in lines[server]:
+                            line.close()
+                if len(lost) == len(workers):
+                    raise ConnectionError("; ".join(lost.values()))
+
             total = 0
             for name, weight in weights:
                 whole = weight.detach().contiguous().cpu()
                 total += fingerprint([whole])
                 kind = str(whole.dtype).removeprefix("torch.")
-                head = {"name": name, "dtype": kind, "shape": list(whole.shape)}
-                for line in lines:
-                    _say(line, head)
-                    line.sendall(_bytes(whole))
-            for line in lines:
-                _say(line, {"fingerprint": total % 2**64})
-        return total % 2**64
+                give({"name": name, "dtype": kind, "shape": list(whole.shape)}, _bytes(whole))
+            give({"fingerprint": total % 2**64})
+        return Sent(total % 2**64, lost)
 
-    def _known(self, line: socket.socket) -> bool:
-        said = bytearray(len(self.secret))
+    def _gathered(
+        self, workers: Sequence[int], given_up: Callable[[int], bool], scope: contextlib.ExitStack
+    ) -> tuple[dict[int, list[socket.socket]], dict[int, str]]:
+        """The lines to the workers of each server, and why one of them did not come.
+
+        Who says nothing keeps nobody waiting, and is hung up on after a while.
+        """
+        lines: dict[int, list[socket.socket]] = {server: [] for server in range(len(workers))}
+        lost: dict[int, str] = {}
+        latest = float("inf")
+        look = scope.enter_context(selectors.DefaultSelector())
+        look.register(self._door, selectors.EVENT_READ)
+        while open_ := [each for each in lines if each not in lost and len(lines[each]) < workers[each]]:
+            for server in open_:
+                if given_up(server) or time.monotonic() > latest:
+                    came = f"{len(lines[server])} of {workers[server]}"
+                    lost[server] = f"{came} workers came for the weights"
+            if len(lost) == len(workers):
+                raise ConnectionError("; ".join(lost.values()))
+            for key, _ in look.select(TICK):
+                if key.data is None:
+                    self._admit(look, scope)
+                elif (line := key.data.heard()) is not None:
+                    look.unregister(line)
+                    owner = self._server_of(bytes(key.data.said))
+                    if owner is None or len(lines[owner]) >= workers[owner]:
+                        line.close()
+                        continue
+                    line.settimeout(self._timeout)
+                    if hasattr(socket, "TCP_USER_TIMEOUT"):
+                        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * BROKEN))
+                    lines[owner].append(line)
+                    latest = min(latest, time.monotonic() + TOGETHER)
+            for key in list(look.get_map().values()):
+                if key.data is not None and time.monotonic() > key.data.deadline:
+                    look.unregister(key.data.line)
+                    key.data.line.close()
+        return lines, lost
+
+    def _admit(self, look: selectors.BaseSelector, scope: contextlib.ExitStack) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            line, _ = self._door.accept()
+            scope.callback(line.close)
+            line.setblocking(False)
+            guest = Guest(line, len(self.secrets[0]), time.monotonic() + GREETING)
+            look.register(line, selectors.EVENT_READ, guest)
+
+    def _server_of(self, said: bytes) -> int | None:
+        """Whose secret that is."""
+        found = [hmac.compare_digest(said, secret.encode()) for secret in self.secrets]
+        return found.index(True) if any(found) else None
+
+
+@dataclass
+class Guest:
+    """Who has connected and has not said the whole secret, of `length` bytes, yet."""
+
+    line: socket.socket
+    length: int
+    deadline: float
+    said: bytearray = field(default_factory=bytearray)
+
+    def heard(self) -> socket.socket | None:
+        """The line, where nothing more is to be heard on it: all was said, or it broke."""
         try:
-            _fill(line, memoryview(said))
+            got = self.line.recv(self.length - len(self.said))
+        except BlockingIOError:
+            return None
         except OSError:
-            return False
-        return hmac.compare_digest(bytes(said), self.secret.encode())
+            got = b""
+        self.said += got
+        return self.line if not got or len(self.said) == self.length else None
 
 
 def receive(host: str, port: int, secret: str, *, timeout: float) -> Iterator[tuple[str, Tensor]]:
