@@ -19,7 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "docs" / "recipes" / "paper"
 CLAIMS = sorted(int(path.stem.removeprefix("claim-")) for path in PAPER.glob("claim-*.sh"))
-SIZES = {"DOCUMENTS": "640", "STEPS": "1", "TESTED": "4", "SAMPLES": "2", "PAIRS": "16", "EARLY": "1"}
+SIZES = {"DOCUMENTS": "640", "STEPS": "1", "TESTED": "4", "SAMPLES": "2"}
+SIZES |= {"PAIRS": "16", "EARLY": "1", "TALKS": "16"}
 LAST = re.compile(
     r"claim (\d+): (held|not held), (-?[\d.]+|-), (-?[\d.]+|-) to (-?[\d.]+|-), p (< 0\.0001|[\d.]+|-)"
 )
