@@ -103,7 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: Path) -> None:
     done = run("run.sh", str(claim), "0", OUT=str(made))
