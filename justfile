@@ -23,6 +23,10 @@ class:
 real:
     docs/recipes/real.sh
 
+# The paper's claims, each checked on a small world: all for three seeds, or `just paper CLAIM SEED`
+paper *ARGS:
+    docs/recipes/paper/run.sh {{ARGS}}
+
 # The fast tests
 test *ARGS:
     python -m {{pytest}} -m "not full" {{ARGS}}

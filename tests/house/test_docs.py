@@ -30,7 +30,7 @@ from r1cli.main import BUILT_IN, discover, load
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 TEXTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-SCRIPTS = sorted((DOCS / "recipes").glob("*.sh"))
+SCRIPTS = sorted((DOCS / "recipes").rglob("*.sh"))
 BLOCK = re.compile(
     r"(<!-- not run: [^>]+-->\n+)?^```(?:bash|sh)\n(.*?)^```$(?:\n\n^```\n(.*?)^```$)?",
     re.DOTALL | re.MULTILINE,

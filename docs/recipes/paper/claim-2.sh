@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Claim 2: responses grow longer as RL goes on, and longer where problems are harder; words of checking and
+# turning back become more frequent ("aha moment").
+#
+# Statistics, of held-out sums as in claim 1, Student's t over problems:
+#   length at a fixed difficulty: mean tokens of R1-Zero over those of the base, sums of 4, paired by problem;
+#   length by difficulty: the slope of R1-Zero's tokens over sums of 3, 4 and 5 numbers, one value for every
+#     three problems, one of each difficulty;
+#   words: phrases of verification, backtracking and reflection in a completion (reward `behaviours`), R1-Zero
+#     less base, sums of 4, paired by problem.
+# Thresholds: the 95 % interval of the ratio lies above 2; the other two are above 0, p < 0.05. Held where all
+# three are.
+set -euo pipefail
+. "$(dirname "$0")/world.sh"
+rl zero
+for terms in 3 4 5; do
+  sums "test-$terms" "$TESTED" "$terms" --split test
+  measure "zero-$terms" zero "test-$terms"
+done
+measure base-4 base test-4
+
+length=.meta.generate.tokens
+words='[.rewards["behaviours/" + ("verification", "backtracking", "reflection")]] | add'
+slopes() { # over the k-th problems of each difficulty: least squares at 3, 4, 5
+  jq -c '{group, difficulty, n: .meta.generate.tokens}' "$here"/zero-[345].jsonl \
+    | jq -cs 'group_by(.difficulty) | map(group_by(.group) | map(map(.n) | add / length)) | transpose
+        | map(select(all(. != null))) | to_entries[]
+        | {unit: .key, value: (.value | (.[2] - .[0]) / 2)}'
+}
+{
+  t_test <(values zero-4 .group "$length") <(values base-4 .group "$length") --ratio \
+    | part "length at a fixed difficulty, R1-Zero over base" '.low > 2'
+  t_test <(slopes) | part "tokens for one more number" '.low > 0'
+  t_test <(values zero-4 .group "$words") <(values base-4 .group "$words") \
+    | part "words of checking and turning back, R1-Zero less base" '.low > 0'
+} > "$here/claim-2.jsonl"
+verdict 2

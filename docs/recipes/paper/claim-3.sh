@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Claim 3: the majority of several answers is right more often than one answer of the same checkpoint
+# (the paper: R1-Zero on AIME, 77.9 alone and 86.7 by the majority of 64).
+#
+# Statistic: cons@SAMPLES less pass@1 on the same completions of held-out problems, one value for a problem,
+# Student's t; answers that tie for first share it. For R1-Zero on sums of 5 numbers, and for the base on
+# sums of 3.
+# Threshold: both 95 % intervals lie above 0.
+set -euo pipefail
+. "$(dirname "$0")/world.sh"
+rl zero
+sums test-3 "$TESTED" 3 --split test
+sums test-5 "$TESTED" 5 --split test
+measure base-3 base test-3
+measure zero-5 zero test-5
+
+gains() { # NAME: of each problem; an answer stands in its tags, or is all of the text
+  jq -cs 'group_by(.group)[] | .[0].group as $problem | (map(.rewards.world) | add / length) as $one
+    | map({answer: (.completion | sub(".*<answer>"; "") | sub("</answer>.*"; "")), right: .rewards.world})
+    | group_by(.answer) | map({votes: length, right: (map(.right) | add / length)})
+    | (map(.votes) | max) as $most | map(select(.votes == $most).right)
+    | {unit: $problem, value: ((if . == [] then 0 else add / length end) - $one)}' "$here/$1.jsonl"
+}
+{
+  t_test <(gains zero-5) | part "R1-Zero, sums of 5" '.low > 0'
+  t_test <(gains base-3) | part "base, sums of 3" '.low > 0'
+} > "$here/claim-3.jsonl"
+verdict 3

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# What the claims share: problems of the world, a base model and R1-Zero, each made once for a seed and kept.
+#
+# A claim's script begins with `. world.sh` and then asks for what it needs. All of a seed lies in
+# OUT/seed-SEED. The base has 0.7 million weights and has read a noisy corpus of sums of 2 to 5 numbers and of
+# chat: half of the sums think, three of ten are wrong, and some have the habits of reasoning. In some texts
+# two examples stand before the problem, so that the base can be prompted by examples. R1-Zero is GRPO from
+# it, paid for right answers alone: whether to think, and how long, is the model's own choice.
+set -euo pipefail
+: "${SEED:=0}" "${OUT:=runs/paper}" "${DOCUMENTS:=48000}" "${STEPS:=60}" "${TESTED:=200}" "${SAMPLES:=8}"
+: "${OMP_NUM_THREADS:=1}"
+export OMP_NUM_THREADS
+paper=$(dirname "${BASH_SOURCE[0]}")
+here=$OUT/seed-$SEED
+mkdir -p "$here"
+draw=(-t none --temperature 1 --top-p 1 --max-tokens 128 --batch-size 256 --seed "$SEED")
+
+problems() { # NAME FAMILY NUMBER, then what else r1 prompts takes
+  [ -e "$here/$1.jsonl" ] \
+    || r1 prompts -q "world:$2" -n "$3" --seed "$SEED" --set chinese=0 "${@:4}" -o "$here/$1.jsonl"
+}
+
+sums() { # NAME NUMBER DIFFICULTY, then what else r1 prompts takes
+  problems "$1" sum "$2" --set "difficulty=$3" "${@:4}"
+}
+
+shots() { # FILE: three texts of an author become one, two as examples before the third
+  jq -cn '[inputs] | range(0; length - 2; 3) as $k | .[$k:$k + 3] | {
+      id: "shots-\(.[2].id)", kind: .[2].kind, lang: .[2].lang,
+      prompt: (map(.prompt + .completion)[:2] + [.[2].prompt] | join("\n\n")),
+      completion: .[2].completion}' "$1"
+}
+
+base() {
+  [ -d "$here/base" ] && return
+  local noisy=(--split train --set worked=noisy --set mixed=0)
+  sums corpus-sums "$DOCUMENTS" 2-5 "${noisy[@]}" --set think=0.5 --set wrong=0.3
+  problems corpus-chat chat "$((DOCUMENTS / 8))" "${noisy[@]}" --set think=0.5
+  sums corpus-thinker "$((DOCUMENTS / 16))" 2-5 --split train --set worked=clean
+  sums corpus-plain "$((DOCUMENTS / 16))" 2-5 "${noisy[@]}" --set think=0
+  for author in thinker plain; do shots "$here/corpus-$author.jsonl"; done > "$here/corpus-shots.jsonl"
+  cat "$here"/corpus-{sums,chat,shots}.jsonl > "$here/corpus.jsonl"
+  r1 init -q -o "$here/fresh" --hidden 128 --layers 3 --words-of "$here/corpus.jsonl" --seed "$SEED" --resume
+  r1 sft -t none -m "$here/fresh" -o "$here/base" --epochs 1 --batch 32 --lr 3e-3 --warmup 0.05 \
+    --row-tokens 8192 --seed "$SEED" --resume "$here/corpus.jsonl"
+}
+
+rl() { # NAME, then what else r1 grpo takes: right answers alone are paid
+  [ -d "$here/$1" ] && return
+  base
+  sums train 1000 2-5 --split train
+  r1 grpo -t none -m "$here/base" -o "$here/$1" -r world --steps "$STEPS" --problems 32 -n 8 \
+    --max-tokens 128 --lr 3e-4 --row-tokens 8192 --batch-size 256 --seed "$SEED" --resume "${@:2}" \
+    "$here/train.jsonl"
+}
+
+measure() { # NAME MODEL PROBLEMS, then what else r1 generate takes: scored completions of problems
+  [ -e "$here/$1.jsonl" ] && return
+  r1 generate -m "$here/$2" "${draw[@]}" -n "$SAMPLES" "${@:4}" --resume -o "$here/$1.raw.jsonl" \
+    "$here/$3.jsonl"
+  r1 score -q -r world -r behaviours "$here/$1.raw.jsonl" -o "$here/$1.jsonl"
+}
+
+values() { # NAME UNIT VALUE: what a test reads, of the completions measured as NAME
+  jq -c "{unit: ($2), value: ($3)}" "$here/$1.jsonl"
+}
+
+t_test() { # what t_test.py takes
+  python "$paper/t_test.py" "$@"
+}
+
+gain() { # NAME AGAINST: the difference of pass@1, paired by problem
+  r1 eval -q --decide world "$here/$1.jsonl" --against "$here/$2.jsonl" \
+    | jq -c 'select(.difference != null)
+        | {effect: .difference, low: .difference_low, high: .difference_high, p, units: .problems}'
+}
+
+part() { # NAME [CONDITION]: a test's result on stdin, and what has to be so; without, it is only reported
+  local held=null
+  [ $# -lt 2 ] || held=".low != null and $2"
+  jq -c --arg part "$1" "{part: \$part} + . + {held: ($held)}"
+}
+
+verdict() { # CLAIM: of its parts in claim-CLAIM.jsonl, the main one first. Held where all are; the largest p.
+  jq -rs --arg claim "$1" '
+    def short: if . == null then "-" else . * 1000 | round / 1000 end;
+    def chance: if . == null then "-" elif . < 1e-4 then "< 0.0001" else . * 1e4 | round / 1e4 end;
+    def shown: "\(.effect | short), \(.low | short) to \(.high | short), p \(.p | chance)";
+    def word: if . == null then "reported" elif . then "held" else "not held" end;
+    map(select(.held != null)) as $asked | ($asked[0] + {p: ($asked | map(.p) | max)}) as $main
+    | (.[] | "  \(.part): \(.held | word), \(shown)"),
+      "claim \($claim): \($asked | all(.held) | word), \($main | shown)"' \
+    "$here/claim-$1.jsonl" | tee "$here/claim-$1.txt"
+}

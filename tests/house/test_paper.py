@@ -1,0 +1,118 @@
+"""The scripts of the paper's claims: their statistics by hand, their last lines, and that they resume.
+
+Whether a claim holds is what `just paper` finds out; here each script runs at a size that shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = ROOT / "docs" / "recipes" / "paper"
+CLAIMS = sorted(int(path.stem.removeprefix("claim-")) for path in PAPER.glob("claim-*.sh"))
+SIZES = {"DOCUMENTS": "640", "STEPS": "1", "TESTED": "4", "SAMPLES": "2"}
+SIZES |= {"PAIRS": "16", "EARLY": "1", "TALKS": "16"}
+LAST = re.compile(
+    r"claim (\d+): (held|not held), (-?[\d.]+|-), (-?[\d.]+|-) to (-?[\d.]+|-), p (< 0\.0001|[\d.]+|-)"
+)
+t_test = runpy.run_path(str(PAPER / "t_test.py"))
+
+
+def run(script: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        [str(PAPER / script), *words],
+        env={**os.environ, **SIZES, "OMP_NUM_THREADS": "1", **environment, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_the_mean_of_four_values_by_hand() -> None:
+    """1, 2, 3, 6: mean 3, sum of squares 14, standard error sqrt(14 / 3 / 4); t of 3 degrees at 0.975.
+
+    P(|T| >= t) with 3 degrees is 1 - 2/pi (x / (1 + x^2) + atan x) at x = t / sqrt 3, here sqrt(18 / 7).
+    """
+    effect, low, high, p, units = t_test["t_test"]([1.0, 2.0, 3.0, 6.0])
+    half = 3.182446305284263 * math.sqrt(14 / 12)
+    assert (effect, units) == (3.0, 4)
+    assert (low, high) == pytest.approx((3 - half, 3 + half), rel=1e-9)
+    x = math.sqrt(18 / 7)
+    assert p == pytest.approx(1 - 2 / math.pi * (x / (1 + x * x) + math.atan(x)), rel=1e-9)
+
+
+def test_values_that_do_not_differ_have_the_sign_test() -> None:
+    assert t_test["t_test"]([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0, 0.25, 3)
+    assert t_test["t_test"]([0.0, 0.0]) == (0.0, 0.0, 0.0, 1.0, 2)
+    assert t_test["t_test"]([4.0]) == (4.0, None, None, None, 1)
+
+
+def test_a_ratio_is_that_of_paired_units_and_values_of_a_unit_are_averaged(tmp_path: Path) -> None:
+    for name, values in {"a": {"x": [1, 3], "y": [8], "z": [1]}, "b": {"x": [1], "y": [2]}}.items():
+        lines = [{"unit": unit, "value": v} for unit, each in values.items() for v in each]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first, second = t_test["means"](tmp_path / "a"), t_test["means"](tmp_path / "b")
+    assert t_test["compared"](first, second, ratio=True).effect == pytest.approx(math.sqrt(8))
+    assert t_test["compared"](first, second, ratio=False).effect == pytest.approx((1 + 6) / 2)
+    assert t_test["compared"](first, None, ratio=False).units == 3
+
+
+def test_a_line_without_a_value_is_an_error_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"unit": "a", "value": 1}\n{"unit": "a"}\n')
+    done = subprocess.run(
+        [sys.executable, str(PAPER / "t_test.py"), str(tmp_path / "bad.jsonl")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 65
+    assert f"{tmp_path / 'bad.jsonl'}:2: " in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_threshold_stands_in_the_head(claim: int) -> None:
+    head = (PAPER / f"claim-{claim}.sh").read_text("utf-8").partition("set -euo pipefail")[0]
+    assert re.search(rf"^# Claim {claim}: ", head, re.MULTILINE)
+    assert re.search(r"^# Statistics?: |^# Statistics?, ", head, re.MULTILINE)
+    assert re.search(r"^# Thresholds?: ", head, re.MULTILINE)
+
+
+def test_a_claim_without_a_script_is_refused() -> None:
+    done = run("run.sh", "99", "0")
+    assert done.returncode == 2
+    assert "no script for claim 99" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the claims share what they make."""
+    return tmp_path_factory.mktemp("paper")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1300)
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: Path) -> None:
+    done = run("run.sh", str(claim), "0", OUT=str(made))
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = done.stdout.splitlines()
+    found = LAST.fullmatch(line.removeprefix("seed 0, "))
+    assert found, line
+    assert found[1] == str(claim)
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*") if "claim-" not in path.name}
+    assert run("run.sh", str(claim), "0", OUT=str(made)).stdout == done.stdout
+    after = {path: path.stat().st_mtime_ns for path in made.rglob("*") if "claim-" not in path.name}
+    assert after == before
