@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -144,9 +144,7 @@ def run(
 
     Raises UsageError for options that contradict each other, BadInput for what cannot be measured.
     """
-    _check(settings)
-    if settings.benchmark and "records" in given:
-        raise UsageError("-b brings its own problems; leave out FILE, or measure it in a run without -b")
+    _check(settings, given)
     records = as_records(records, report)
     lacking: dict[str, Unavailable] = {}
     measured = list(_measured(settings, records, given, lacking, report))
@@ -184,16 +182,16 @@ def run(
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
     measures = results(found, fail_under=settings.fail_under, report=report)
     measures = replace(measures, lacking=_told(lacking) if lacking else None)
-    if settings.against is None:
-        return measures
-    lines = compare(tally.rows.values(), bases, report)
-    nothing = None if lines else f"nothing could be compared with {settings.against}"
-    return replace(
-        measures,
-        records=measures.records + lines,
-        further=[table(lines)] * bool(lines),
-        failure=measures.failure or nothing,
+    return (
+        measures if settings.against is None else _compared(measures, tally, bases, settings.against, report)
     )
+
+
+def _compared(made: Results, tally: Tally, bases: Sequence[Figures], against: str, report: Report) -> Results:
+    """The results with a line for each row that the baseline has its like of."""
+    lines = compare(tally.rows.values(), bases, report)
+    failure = made.failure or (None if lines else f"nothing could be compared with {against}")
+    return replace(made, records=made.records + lines, further=[table(lines)] * bool(lines), failure=failure)
 
 
 def _read_apart(
@@ -228,8 +226,10 @@ def _bases(tally: Tally, against: str) -> list[Figures]:
     return bases
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, given: Collection[str]) -> None:
     model, samples = settings.model, settings.samples
+    if settings.benchmark and "records" in given:
+        raise UsageError("-b brings its own problems; leave out FILE, or measure it in a run without -b")
     if settings.benchmark and model is None:
         raise UsageError("--benchmark needs a model to measure: add -m MODEL")
     twice = next((name for name in settings.benchmark if settings.benchmark.count(name) > 1), None)

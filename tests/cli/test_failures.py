@@ -21,7 +21,7 @@ from stages.records.jsonl import decode, encode
 from stages.records.record import Record, digest, kind_of, need
 from stages.records.templates import messages_of
 from stages.rewards.accuracy import accuracy
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
 from stages.selection.rules import select
 from stages.settings.criteria import Selection
 from stages.settings.groups import Engine
@@ -202,7 +202,7 @@ def test_training_is_refused_before_its_input_is_read(name: str, model: Path, tm
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_an_empty_input_trains_nothing_and_leaves_nothing(name: str, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^stdin: no "):
+    with pytest.raises(NoRecords, match=r"^no (records|problems) to .*; "):
         TRAINING[name]([], model=str(model), out=tmp_path / "new", template="none")
     assert list(tmp_path.iterdir()) == []
 

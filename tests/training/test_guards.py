@@ -50,8 +50,8 @@ def test_a_sampler_with_packed_weights_of_an_earlier_step_is_stopped(
     kept: dict[int, torch.Tensor] = {}
     pack = products.pack
 
-    def stale(weight: torch.Tensor, rows: int) -> torch.Tensor:
-        return kept.setdefault(id(weight), pack(weight, rows))
+    def stale(weight: torch.Tensor, rows: int, dtype: torch.dtype) -> torch.Tensor:
+        return kept.setdefault(id(weight), pack(weight, rows, dtype))
 
     monkeypatch.setattr(products, "pack", stale)
     with pytest.raises(R1Error, match=STALE):
