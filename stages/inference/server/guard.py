@@ -59,12 +59,12 @@ def source_of(host: str, port: int, once: str) -> str:
 
 
 def is_open(path: str) -> bool:
-    """Whether the page may be asked for without the"""
+    """Whether the page may be asked for without the secret."""
     return path.startswith("/") and path[1:].partition("/")[0] in OPEN
 
 
 class Guard:
-    """An ASGI application in front of `app`. Raises UsageError where this process has no"""
+    """An ASGI application in front of `app`. Raises UsageError where this process has no secret."""
 
     def __init__(self, app: App) -> None:
         self.app, self._key = app, secret()
