@@ -12,10 +12,14 @@
 set -euo pipefail
 . "$(dirname "$0")/world.sh"
 : "${PAIRS:=200}" "${EARLY:=20}" "${TALKS:=400}"
+sized claim-15 "PAIRS=$PAIRS EARLY=$EARLY TALKS=$TALKS"
 base
 problems talk-shown chat "$TALKS" --split train --set worked=clean
 problems test-talk chat "$TESTED" --split test
-jq -c 'del(.completion)' "$here/talk-shown.jsonl" > "$here/talk.jsonl"
+if [ ! -e "$here/talk.jsonl" ]; then
+  jq -c 'del(.completion)' "$here/talk-shown.jsonl" > "$here/talk.partial"
+  mv "$here/talk.partial" "$here/talk.jsonl"
+fi
 SAMPLES=4 measure talk-base base talk
 if [ ! -d "$here/plain" ]; then # the reward model reads a reply as the base does: right after its prompt
   rm -rf "$here/plain.new"
@@ -46,7 +50,9 @@ judge talk-0 base
 judge talk-early "pleasing/steps/step_$(printf %06d "$EARLY")"
 judge talk-late pleasing
 change() { # REWARD FROM TO
-  t_test <(values "$3" .group ".rewards[\"$1\"]") <(values "$2" .group ".rewards[\"$1\"]")
+  values "$3" .group ".rewards[\"$1\"]" > "$here/claim-15.to"
+  values "$2" .group ".rewards[\"$1\"]" > "$here/claim-15.from"
+  t_test claim-15.to claim-15.from
 }
 {
   change reward_model talk-early talk-late | part "the reward model's reward, late less early" '.low > 0'

@@ -27,11 +27,16 @@ slopes() { # over the k-th problems of each difficulty: least squares at 3, 4, 5
         | map(select(all(. != null))) | to_entries[]
         | {unit: .key, value: (.value | (.[2] - .[0]) / 2)}'
 }
+for model in zero base; do
+  values "$model-4" .group "$length" > "$here/claim-2.length.$model"
+  values "$model-4" .group "$words" > "$here/claim-2.words.$model"
+done
+slopes > "$here/claim-2.slopes"
 {
-  t_test <(values zero-4 .group "$length") <(values base-4 .group "$length") --ratio \
+  t_test claim-2.length.{zero,base} --ratio \
     | part "length at a fixed difficulty, R1-Zero over base" '.low > 2'
-  t_test <(slopes) | part "tokens for one more number" '.low > 0'
-  t_test <(values zero-4 .group "$words") <(values base-4 .group "$words") \
+  t_test claim-2.slopes | part "tokens for one more number" '.low > 0'
+  t_test claim-2.words.{zero,base} \
     | part "words of checking and turning back, R1-Zero less base" '.low > 0'
 } > "$here/claim-2.jsonl"
 verdict 2

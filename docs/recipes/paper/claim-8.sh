@@ -16,10 +16,13 @@ for model in zero dr-grpo; do measure "$model-5" "$model" test-5; done
 lengths() { # NAME REWARD: of the completions that have it
   values "$1" "select(.rewards.world == $2) | .group" .meta.generate.tokens
 }
+for model in zero dr-grpo; do
+  lengths "$model-5" 0 > "$here/claim-8.wrong.$model"
+  lengths "$model-5" 1 > "$here/claim-8.right.$model"
+done
 {
-  t_test <(lengths zero-5 0) <(lengths dr-grpo-5 0) --ratio \
-    | part "wrong answers' length, GRPO over Dr. GRPO" '.low > 1'
-  t_test <(lengths zero-5 1) <(lengths dr-grpo-5 1) --ratio | part "right answers' length"
+  t_test claim-8.wrong.{zero,dr-grpo} --ratio | part "wrong answers' length, GRPO over Dr. GRPO" '.low > 1'
+  t_test claim-8.right.{zero,dr-grpo} --ratio | part "right answers' length"
   gain zero-5 dr-grpo-5 | part "pass@1, GRPO less Dr. GRPO"
 } > "$here/claim-8.jsonl"
 verdict 8

@@ -12,7 +12,7 @@ paper=$(dirname "$0")
 export OUT
 claims=("${1:-}")
 [ -n "${claims[0]}" ] || mapfile -t claims < <(
-  for script in "$paper"/claim-*.sh; do basename "${script#*claim-}" .sh; done | sort -n
+  for script in "$paper"/claim-*.sh; do basename "${script##*claim-}" .sh; done | sort -n
 )
 seeds=("${2:-}")
 [ -n "${seeds[0]}" ] || seeds=(0 1 2)

@@ -11,8 +11,18 @@ set -euo pipefail
 : "${OMP_NUM_THREADS:=1}"
 export OMP_NUM_THREADS
 paper=$(dirname "${BASH_SOURCE[0]}")
+scripts=$(cd "$paper" && pwd)
 here=$OUT/seed-$SEED
 mkdir -p "$here"
+
+sized() { # NAME SIZES: what lies here under NAME was made with these sizes, and with no others
+  [ -e "$here/$1.sizes" ] || echo "$2" > "$here/$1.sizes"
+  [ "$(cat "$here/$1.sizes")" = "$2" ] && return
+  echo "$here was made with $(cat "$here/$1.sizes"), not with $2; name another OUT" >&2
+  exit 2
+}
+
+sized world "DOCUMENTS=$DOCUMENTS STEPS=$STEPS TESTED=$TESTED SAMPLES=$SAMPLES"
 draw=(-t none --temperature 1 --top-p 1 --max-tokens 128 --batch-size 256 --seed "$SEED")
 
 problems() { # NAME FAMILY NUMBER, then what else r1 prompts takes
@@ -61,12 +71,13 @@ measure() { # NAME MODEL PROBLEMS, then what else r1 generate takes: scored comp
   r1 score -q -r world -r behaviours "$here/$1.raw.jsonl" -o "$here/$1.jsonl"
 }
 
+# A test reads files: bash passes over a program that fails within <(…).
 values() { # NAME UNIT VALUE: what a test reads, of the completions measured as NAME
   jq -c "{unit: ($2), value: ($3)}" "$here/$1.jsonl"
 }
 
-t_test() { # what t_test.py takes
-  python "$paper/t_test.py" "$@"
+t_test() { # what t_test.py takes, of the files of this seed
+  (cd "$here" && python "$scripts/t_test.py" "$@")
 }
 
 gain() { # NAME AGAINST: the difference of pass@1, paired by problem
