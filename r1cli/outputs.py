@@ -119,6 +119,7 @@ def _inputs(stage: Stage, values: Mapping[str, Any]) -> Iterator[Named]:
         for each in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(each, (str, Path)) and str(each):
                 yield from _mentioned(option.flags[0], str(each))
+                yield from _declared(option.flags[0], str(each))
 
 
 def _mentioned(flag: str, text: str) -> Iterator[Named]:
@@ -127,6 +128,15 @@ def _mentioned(flag: str, text: str) -> Iterator[Named]:
     for path in dict.fromkeys((text, text.rpartition("=")[0], *re.split("[:,=*]", text))):
         if path and _status(path) is not None:
             yield Named(f"{flag} {path}", path)
+
+
+def _declared(flag: str, text: str) -> Iterator[Named]:
+    """The files that a benchmark in a TOML file names."""
+    if text.lower().endswith(".toml"):
+        from stages.evaluation import declared
+
+        for path in declared.files(text):
+            yield Named(f"{flag} {text}: {path}", path)
 
 
 def _standard(name: str, descriptor: int) -> Iterator[Named]:

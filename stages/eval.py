@@ -172,7 +172,8 @@ def run(
             each.notes.tell(report)
         if settings.model is not None:
             _read_apart(tally, lambda records: records, settings, report)
-        if not tally.rows:  # this and what follows within, so that --save FILE does not appear
+        # This and what follows within, so that --save FILE does not appear.
+        if all(row.apart for row in tally.rows.values()):
             if lacking:
                 raise Unavailable(_told(lacking))
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")

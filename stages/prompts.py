@@ -67,7 +67,7 @@ def run(
     report: Report = SILENT,
 ) -> Iterator[Record]:
     """Yields the problems. Raises UsageError for a source, split or setting that is not known."""
-    if source.lower().endswith(".toml"):
+    if source.partition(":")[0].lower().endswith((".toml", ".py")):
         _refuse_reading(source, settings)
     names = tuple(name.strip() for name in settings.columns.split(",") if name.strip())
     reader = Reader(parse_mapping(settings.map), settings.index_base, _problems(settings))

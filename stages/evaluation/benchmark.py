@@ -199,7 +199,8 @@ def _declared(file: declared.Declared) -> Benchmark:
     """The benchmark of a TOML file: its source, with what the file says besides."""
     path, source = file.path, _source_of(file)
     on_hub = HUB.fullmatch(source) is not None and source.startswith(ON_HUB)
-    ours = source.partition(":")[0] in names()
+    head = source.partition(":")[0]
+    ours = head in names() or head.lower().endswith(".py")
     if file.revision is not None and not on_hub:
         raise UsageError(f"{path}: revision is of a data set on the hub; leave it out")
     if file.split is not None and not on_hub and not ours:
@@ -288,13 +289,14 @@ def _from_file(name: str, path: str, task: str) -> Benchmark:
     return replace(found, problems=partial(_guarded, path, found.problems))
 
 
-def _guarded(path: str, problems: Callable[..., Iterator[Any]], **options: Any) -> Iterator[Record]:
+def _guarded(path: str, problems: Callable[..., Iterator[Any]], /, **options: Any) -> Iterator[Record]:
     """The problems of a user's function as records. Raises UsageError where it fails."""
     try:
         for number, problem in enumerate(problems(**options)):
             if not isinstance(problem, dict):
                 raise UsageError(f"{path}: problem {number} is {type(problem).__name__}; give dictionaries")
-            yield Record(problem, place=getattr(problem, "place", "") or f"{path}[{number}]")
+            place = getattr(problem, "place", "") or f"{path}[{number}]"
+            yield Record({"id": f"{Path(path).stem}-{number}", **problem}, place=place)
     except R1Error:
         raise
     except Exception as error:
@@ -312,7 +314,9 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
     elif "task" in parameters and parameters["task"].default is inspect.Parameter.empty:
         raise UsageError(f"which task of {head}? Write {head}:TASK")
     settings = {
-        key: _plain(parameter.annotation)
+        key: _plain(
+            type(parameter.default) if parameter.annotation is parameter.empty else parameter.annotation
+        )
         for key, parameter in parameters.items()
         if key not in OWN and key != "task" and parameter.kind is parameter.KEYWORD_ONLY
     }

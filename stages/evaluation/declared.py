@@ -1,6 +1,6 @@
 """A benchmark that a user's TOML file declares: where its problems are, and how they are asked and judged.
 
-Paths in the file count from its folder. docs/benchmarks.md shows one.
+Its source, its template and a reward's `FILE.py:` count from its folder. docs/benchmarks.md shows one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 from stages.records import templates
 from stages.runtime import text_file
-from stages.runtime.errors import UsageError, nearest
+from stages.runtime.errors import StreamError, UsageError, nearest
 from stages.settings.groups import Sampling
 from stages.settings.options import ranges_of
 
@@ -77,6 +77,21 @@ def read(path: str) -> Declared:
     return Declared(path, **said)
 
 
+def files(path: str) -> list[str]:
+    """The files that it names to be read; none of what is no such file."""
+    try:
+        found = read(path)
+    except (UsageError, StreamError):
+        return []
+    programs = [PROGRAM.match(spec) for spec in found.rewards or ()]
+    named = [
+        found.beside(found.source),
+        found.template,
+        *(match and match["file"][:-1] for match in programs),
+    ]
+    return [each for each in named if each and os.path.isfile(each)]
+
+
 def _found_from_here(declared: Declared, spec: str) -> str:
     """A reward's spec, with the file of a function of the user's as it is found from here."""
     match = PROGRAM.match(spec)
@@ -89,6 +104,7 @@ def _sampling(path: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """The table [sampling] as fields of `Sampling`."""
     hints, ranges = get_type_hints(Sampling), ranges_of(Sampling)
     made: dict[str, Any] = {}
+    taken: Any
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in hints:
@@ -102,7 +118,7 @@ def _sampling(path: str, table: Mapping[str, Any]) -> dict[str, Any]:
         else:
             kinds = (int, float) if hint is float else tuple(get_args(hint)) or (hint,)
             fits = isinstance(value, kinds) and not isinstance(value, bool) and value in ranges[name]
-            taken = value if fits else None
+            taken = None if not fits else float(value) if hint is float else value
             wanted = f"a {'' if hint is float else 'whole '}number {ranges[name]}".rstrip()
         if taken is None:
             raise UsageError(f"{path}: sampling.{key} is {value!r}, but must be {wanted}")

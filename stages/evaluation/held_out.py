@@ -106,7 +106,11 @@ def sampling_of(options: Evaluation, trained: Sampling | None = None) -> Samplin
 
 def identity(sets: Sequence[HeldOut]) -> dict[str, str]:
     """What a run hangs on besides its options: a digest of what it is measured on, where that is anything."""
-    return {"eval": digest([[each.name, each.problems, each.lessons] for each in sets])} if sets else {}
+    said = [
+        [each.name, each.problems, each.lessons, list(each.rewards), each.samples, list(each.decide)]
+        for each in sets
+    ]
+    return {"eval": digest(said)} if sets else {}
 
 
 def prompt_of(record: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from stages.runtime.errors import UsageError
 from stages.settings.options import typed
 
 LISTS = ("prompts", "completions", "completion_ids")
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 FIELDS = ("prompt", "completion", "answer")  # of a record; nothing calls a function with one of them
 NOT_APPLICABLE = "not applicable: the function gave None"
 OURS = "`def fn(record, *, option=default)`"
@@ -75,7 +76,8 @@ def is_theirs(function: Callable[..., Any], name: str, spec: str) -> bool:
     if any(each.name in LISTS and each.default is each.empty for each in given):
         return True
     positional = first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
-    if first is None or not positional or (_is_field(first) and len(given) == 1):
+    alone = all(each.default is not each.empty or each.kind in VARIABLE for each in given[1:])
+    if first is None or not positional or (_is_field(first) and alone):
         raise UsageError(
             f"--reward {spec}: it takes {inspect.signature(function)}, which is neither a record as in "
             f"{OURS} nor lists as in TRL's {THEIRS}; call its first parameter record or completions"

@@ -281,6 +281,8 @@ def test_a_users_function_with_parameters_that_nobody_can_read_is_refused(tmp_pa
         ("def f(): return 1", "neither a record"),
         ("def f(completion): return 1", "neither a record"),
         ("def f(said: str): return 1", "neither a record"),
+        ("def f(completion, *, scale=0.5): return scale", "neither a record"),
+        ("def f(completion, answer=''): return 1", "neither a record"),
     ):
         path = tmp_path / "mine.py"
         path.write_text(f"from __future__ import annotations\n{text}\n")

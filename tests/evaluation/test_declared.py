@@ -10,8 +10,8 @@ import pytest
 from conftest import R1
 
 from stages.eval import Settings, run
-from stages.evaluation.benchmark import load, take
-from stages.evaluation.held_out import held_out
+from stages.evaluation.benchmark import load, parse_settings, take
+from stages.evaluation.held_out import held_out, identity
 from stages.evaluation.measure import SAMPLING
 from stages.inference.complete import Sampling
 from stages.runtime.errors import R1Error, StreamError, UsageError
@@ -213,3 +213,59 @@ def test_what_is_wrong_with_a_python_file_is_told(text: str, says: str, tmp_path
         list(take(load(str(path))))
     assert str(caught.value).startswith(str(path))
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("named", ["capitals.csv", "ask.txt", "own.py"])
+def test_no_output_replaces_what_the_file_names(r1: R1, capitals: Path, named: str) -> None:
+    program = capitals.with_name("own.py")
+    program.write_text("def brief(record):\n    return 1.0\n")
+    capitals.write_text(CAPITALS.replace('"format"', '"own.py:brief"'))
+    before = capitals.with_name(named).read_text()
+    for command in (
+        ["prompts", capitals, "-o", capitals.with_name(named)],
+        ["eval", "-m", "echo", "--backend", "echo", "-b", capitals, "--save", capitals.with_name(named)],
+    ):
+        done = r1(*command)
+        assert done.returncode == 2, done.stderr
+        assert b"is also read" in done.stderr
+    assert capitals.with_name(named).read_text() == before
+
+
+def test_a_programs_settings_have_any_name_and_the_types_of_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "cubes.py"
+    path.write_text(
+        "def problems(*, split=None, data=None, path='x', problems=2):\n"
+        "    for k in range(problems):\n"
+        "        yield {'prompt': f'{path}{k}', 'answer': str(k)}\n"
+    )
+    made = load(str(path))
+    settings = parse_settings(made, ["path=y", "problems=3"])
+    found = list(take(made, settings=settings))
+    assert [(each["id"], each["prompt"]) for each in found] == [(f"cubes-{k}", f"y{k}") for k in range(3)]
+
+
+def test_how_rows_are_read_is_refused_for_a_program(r1: R1, tmp_path: Path) -> None:
+    path = tmp_path / "cubes.py"
+    path.write_text(
+        "SPLITS = ('a', 'b')\ndef problems(*, split=None, data=None):\n    yield {'prompt': split}\n"
+    )
+    done = r1("prompts", path, "--map", "prompt=nope")
+    assert (done.returncode, b"--map" in done.stderr) == (2, True)
+    declared = tmp_path / "own.toml"
+    declared.write_text('source = "cubes.py"\nsplit = "b"\n')
+    assert [each["prompt"] for each in take(load(str(declared)))] == ["b"]
+    declared.write_text('source = "cubes.py"\nmap = {prompt = "nope"}\n')
+    with pytest.raises(UsageError, match="map and columns are of a file or data set"):
+        load(str(declared))
+
+
+def test_another_reward_or_number_of_samples_is_another_evaluation(capitals: Path) -> None:
+    def known() -> dict[str, str]:
+        options = Evaluation(eval=(str(capitals),))
+        return identity(held_out(options))
+
+    first = known()
+    assert known() == first
+    for text in (CAPITALS.replace("samples = 3", "samples = 4"), CAPITALS.replace('"accuracy"]', '"length"]')):
+        capitals.write_text(text.replace('metric = "accuracy"', ""))
+        assert known() != first

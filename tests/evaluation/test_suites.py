@@ -143,6 +143,23 @@ def test_where_none_can_be_had_nothing_is_written(
     assert not save.exists()
 
 
+def test_what_is_compared_with_does_not_stand_for_figures(
+    r1: R1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("R1_DATA", raising=False)
+    for name in ("kept.jsonl", "curves.jsonl"):
+        (tmp_path / name).write_text("OLD")
+    base = tmp_path / "base.jsonl"
+    base.write_text('{"id":"a","prompt":"p","completion":"7","rewards":{"accuracy":1.0}}\n')
+    done = r1(
+        *("eval", "-m", "echo", "--backend", "echo", "-b", "gpqa", "-b", "cnmo", "--against", base),
+        *("--save", tmp_path / "kept.jsonl", "--curves", tmp_path / "curves.jsonl"),
+    )
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert [(tmp_path / name).read_text() for name in ("kept.jsonl", "curves.jsonl")] == ["OLD", "OLD"]
+
+
 def test_a_benchmark_that_wants_a_judge_is_left_out_without_one(tmp_path: Path, two: tuple[str, str]) -> None:
     (tmp_path / "simple_qa_test_set.csv").write_text("metadata,problem,answer\nx,Who?,Me\n")
     heard = Heard()
