@@ -52,11 +52,11 @@ def pack(weight: Tensor, rows: int, dtype: torch.dtype) -> Tensor:
     return packed
 
 
-def _by_packed(x: Tensor, weight: Tensor) -> Tensor:
+def _by_packed(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.is_mkldnn or (x.device.type == "cpu" and x.dtype == torch.float32):
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, None, "none", [], "")
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "none", [], "")
         return found
-    return torch.nn.functional.linear(x, weight)
+    return torch.nn.functional.linear(x, weight, bias)
 
 
 def _serves(x: Tensor, weight: Tensor) -> bool:
@@ -77,17 +77,21 @@ class Linear(torch.nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.packed is not None and self.packed.dtype == torch.bfloat16 and x.numel():
+            bias = None if self.bias is None else self.bias.to(torch.bfloat16)
             with torch.autocast(x.device.type, enabled=False):
-                out = _by_packed(x.to(torch.bfloat16), self.packed)
-        elif not _serves(x, self.weight):
+                return _by_packed(x.to(torch.bfloat16), self.packed, bias)
+        if not _serves(x, self.weight):
             return super().forward(x)
-        elif self._learns(x):
-            out = _Product.apply(x, self.weight)
+        if self._learns(x):
+            out: Tensor = _Product.apply(x, self.weight)
         else:
             out = product(x, self.weight, self.packed)
-        return out if self.bias is None else out + self.bias.to(out.dtype)
+        return out if self.bias is None else out + self.bias
 
-    def computes_in(self, *, half: bool) -> torch.dtype:
+    def copied_in(self, *, half: bool) -> torch.dtype | None:
+        """The type of the copy that samples are drawn with; None where none is faster."""
+        if self.weight.numel() < SMALLEST or not (half or self.weight.device.type == "cpu"):
+            return None
         return torch.bfloat16 if half else self.weight.dtype
 
     def _learns(self, x: Tensor) -> bool:
@@ -97,8 +101,9 @@ class Linear(torch.nn.Linear):
 class OutputLayer(Linear):
     """A layer that gives logits: in float32 whatever the model computes in. See `widen`."""
 
-    def computes_in(self, *, half: bool) -> torch.dtype:
-        return torch.float32
+    def copied_in(self, *, half: bool) -> torch.dtype | None:
+        """See `Linear`."""
+        return torch.float32 if super().copied_in(half=False) else None
 
     def forward(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
@@ -185,8 +190,8 @@ def packed(model: torch.nn.Module, rows: int, *, half: bool) -> Iterator[None]:
     layers = [module for module in model.modules() if isinstance(module, Linear)]
     try:
         for layer in layers:
-            if layer.weight.numel() >= SMALLEST:
-                layer.packed = pack(layer.weight, rows, layer.computes_in(half=half))
+            if (dtype := layer.copied_in(half=half)) is not None:
+                layer.packed = pack(layer.weight, rows, dtype)
         yield
     finally:
         for layer in layers:

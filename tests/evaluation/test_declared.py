@@ -266,6 +266,9 @@ def test_another_reward_or_number_of_samples_is_another_evaluation(capitals: Pat
 
     first = known()
     assert known() == first
-    for text in (CAPITALS.replace("samples = 3", "samples = 4"), CAPITALS.replace('"accuracy"]', '"length"]')):
+    for text in (
+        CAPITALS.replace("samples = 3", "samples = 4"),
+        CAPITALS.replace('"accuracy"]', '"length"]'),
+    ):
         capitals.write_text(text.replace('metric = "accuracy"', ""))
         assert known() != first

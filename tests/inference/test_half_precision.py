@@ -14,6 +14,7 @@ from stages.inference.transformers.flat import flat_logits
 from stages.inference.transformers.model import load_model
 from stages.inference.transformers.ragged import Packed, Segment, register
 from stages.objectives.products import widen
+from stages.runtime.errors import Unavailable
 from stages.settings.groups import Engine
 
 HALVES = (torch.bfloat16, torch.float16)
@@ -80,6 +81,21 @@ def test_rows_that_fail_in_half_precision_alone_are_not_taken(monkeypatch: pytes
     execution = execution_of(proved(tiny("llama").bfloat16()))
     assert not execution.flat
     assert "RuntimeError in its code" in execution.note()
+
+
+def test_code_for_half_precision_alone_is_checked_as_it_is() -> None:
+    model = tiny("llama").bfloat16()
+    forward = model.model.forward
+
+    def choosy(*args: Any, **given: Any) -> Any:
+        if model.dtype == torch.float32:
+            raise RuntimeError("expected scalar type BFloat16")
+        return forward(*args, **given)
+
+    model.model.forward = choosy
+    assert execution_of(proved(model)).flat
+    with pytest.raises(Unavailable, match="cannot compute text with it: RuntimeError"):
+        proved(model.float())
 
 
 @pytest.mark.parametrize("dtype", HALVES)

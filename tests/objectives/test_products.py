@@ -97,7 +97,7 @@ class Speaker(torch.nn.Module):
 
     def __init__(self, kind: torch.dtype, *, bias: bool) -> None:
         super().__init__()
-        self.body, self.head = layer(size=(128, 128)), layer(bias=bias)
+        self.body, self.head = layer(bias=bias, size=(128, 128)), layer(bias=bias)
         self.to(kind)
         adopt(self)
         widen(self)
@@ -144,7 +144,7 @@ def test_packed_weights_in_bfloat16_give_what_autocast_gives() -> None:
         wanted = model.body(x)
         assert wanted.dtype == torch.bfloat16
         with packed(model, 9, half=True):
-            torch.testing.assert_close(model.body(x), wanted, rtol=0.01, atol=0.01)
+            assert (model.body(x) == wanted).float().mean() > 0.99  # rounded once, with the bias
             assert model.body(x).dtype == torch.bfloat16
             assert model.body(x[:0]).shape == (0, 128)
             used = list(weights_in_use(model))  # those of the model's own type

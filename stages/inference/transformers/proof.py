@@ -20,7 +20,7 @@ from stages.inference.transformers.execution import Execution
 from stages.inference.transformers.flat import FlatSlots, Slots, flat_logits
 from stages.inference.transformers.native import NativeSlots, call, native_logits
 from stages.inference.transformers.ragged import ATTENTION, Packed, Segment
-from stages.inference.transformers.reduced import RANKED, Windows, few_layers, in_float32, narrowed
+from stages.inference.transformers.reduced import HALVES, RANKED, Windows, few_layers, in_float32, narrowed
 from stages.inference.transformers.reference import OUT_OF_MEMORY, STEPS, Reference, SeesLater, relative_error
 from stages.runtime.errors import Unavailable
 
@@ -51,13 +51,25 @@ def prove(model: Any) -> None:
         model.set_attn_implementation("eager")
     loaded = model.config._attn_implementation
     with few_layers(model):
-        with in_float32(model):
-            found = _found(model, loaded)
-        if model.dtype.itemsize < 4 and found.flat and not _holds(model, loaded, found):
+        found = _found_in_float32(model, loaded)
+        if found is None or (found.flat and not _holds(model, loaded, found)):
             model.set_attn_implementation(loaded)
             found = _found(model, loaded)
     model.set_attn_implementation(ATTENTION if found.flat else found.attention)
     model.r1_execution = found
+
+
+def _found_in_float32(model: Any, loaded: str) -> Execution | None:
+    """See `_found`; None where the model's code is for half precision alone."""
+    try:
+        with in_float32(model):
+            return _found(model, loaded)
+    except SeesLater:
+        raise
+    except Unavailable:
+        if model.dtype not in HALVES:
+            raise
+        return None
 
 
 def _found(model: Any, loaded: str) -> Execution:
@@ -82,6 +94,8 @@ def _holds(model: Any, loaded: str, found: Execution) -> bool:
     """Whether flat rows give about the model's own numbers in half precision too, for which code may not be
     made.
     """
+    if model.dtype not in HALVES:
+        return True
     try:
         with narrowed(model):
             model.set_attn_implementation(loaded)

@@ -13,6 +13,7 @@ from stages.inference.transformers.reference import OUT_OF_MEMORY
 
 WINDOW, BORDER = 5, 12  # as short as windows and the border are made
 FEW = 3e8  # weights of a model that is checked whole on a CPU or in half precision; else its first layers
+HALVES = (torch.float16, torch.bfloat16)
 # How many tokens attention chooses by rank.
 RANKED = ("keep_window_size", "index_topk", "indexer_budget")
 
@@ -82,7 +83,7 @@ def few_layers(model: Any) -> Iterator[None]:
     config = model.config.get_text_config()
     layers = getattr(model.base_model, "layers", None)
     count = getattr(config, "num_hidden_layers", 0)
-    dear = model.device.type == "cpu" or model.dtype.itemsize < 4
+    dear = model.device.type == "cpu" or model.dtype in HALVES
     large = dear and sum(p.numel() for p in model.parameters()) > FEW
     if not large or not isinstance(layers, torch.nn.ModuleList) or len(layers) != count:
         yield
@@ -103,7 +104,7 @@ def in_float32(model: Any) -> Iterator[None]:
     """The weights of a model in half precision in float32, and afterwards as they were; in half precision all
     the same where memory is short.
     """
-    held = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point() and t.itemsize < 4]
+    held = [t for t in (*model.parameters(), *model.buffers()) if t.dtype in HALVES]
     own = [tensor.data for tensor in held]
 
     def restore() -> None:
