@@ -17,8 +17,8 @@ from test_client import SERVER, SHORT, Notes, problems, repeats
 
 from stages import generate
 from stages.inference.server import client, health
-from stages.inference.server.client import Servers
-from stages.inference.server.fleet import Fleet
+from stages.inference.server.client import Fetch, Servers
+from stages.inference.server.fleet import Fleet, Site
 from stages.records.jsonl import Journal
 from stages.records.record import Record
 from stages.runtime.errors import Unavailable, UsageError
@@ -145,6 +145,40 @@ def test_one_that_hangs_gives_its_requests_back(two: tuple[Served, Served]) -> N
     assert len(made(two, 40, report=notes)) == 80
     assert time.monotonic() - began < 30
     assert any("no answer to /health" in said and bad.url in said for said in notes.said), notes.said
+
+
+def test_one_that_hangs_after_it_was_set_aside_gives_its_requests_back(two: tuple[Served, Served]) -> None:
+    good, bad = two
+    asked = threading.Event()
+    bad.pages["/health"] = (0, None)
+    bad.reply = lambda body: asked.set() or time.sleep(60) or repeats(body)
+    fleet = Fleet([bad.url, good.url])
+    hangs = fleet.sites[0]
+    hangs.shows_health = True
+
+    def set_aside() -> None:
+        asked.wait(20)
+        fleet.set_aside(hangs, "503")
+
+    threading.Thread(target=set_aside, daemon=True).start()
+    began = time.monotonic()
+    with Servers(fleet, patience=5) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+    assert time.monotonic() - began < 30
+
+
+def test_pages_that_may_come_later_make_no_server_unfit(two: tuple[Served, Served]) -> None:
+    fleet = Fleet([each.url for each in two])
+    for served, site in zip(two, fleet.sites, strict=True):
+        fleet.set_aside(site, "refused")
+        served.models, served.pages["/health"] = (502, {}), (200, {})
+        threading.Timer(0.5, setattr, (served, "models", (200, {"data": []}))).start()
+
+    def fit(site: Site, fetch: Fetch) -> str:
+        return "it lists no models" if fetch("/models") is None else ""
+
+    with Servers(fleet, patience=20, fit=fit) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
 
 
 def test_a_slow_one_is_not_taken_for_a_dead_one(two: tuple[Served, Served]) -> None:

@@ -42,7 +42,7 @@ from stages.runtime.report import Report
 
 T = TypeVar("T")
 R = TypeVar("R")
-Fetch = Callable[[str], Any]  # a page of a server, None where it has none; raises OSError
+Fetch = Callable[[str], Any]  # a page of a server, None where it has none; raises OSError without an answer
 FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts
 TELL = 30.0  # seconds between two words about a server in trouble
 PROBE = 5.0  # seconds between two looks at a server's health
@@ -249,6 +249,8 @@ class Servers(AbstractContextManager["Servers"]):
             line = Connections(site.url, timeout=health.ANSWER)
             try:
                 status, _, data = line.ask("GET", path, None, _headers())
+                if status in PASSING:
+                    raise OSError(f"{status} {said(data)}".rstrip())
                 return decode(data) if status == 200 else None
             finally:
                 line.close()
@@ -270,10 +272,13 @@ class Servers(AbstractContextManager["Servers"]):
         while not self._closed.wait(PROBE):
             if site.trouble and self.fleet.several:
                 fault = self._unproven(site)
+                mute = mute + 1 if fault is not None and fault.lost else 0
                 if fault is None:
                     self.fleet.readmit(site)
-                else:
-                    self._mark(site, fault)
+                    continue
+                self._mark(site, fault)
+                if fault.dead or (site.shows_health and mute >= MUTE):
+                    self._lines[site].close()
             elif site.in_flight and site.shows_health is not False:
                 found = health.look(site.root)
                 mute = mute + 1 if found.kind == "mute" else 0
