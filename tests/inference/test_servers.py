@@ -205,6 +205,21 @@ def test_a_dead_engine_ends_the_run_at_once_where_there_is_no_other(
     assert len(dead.asked) <= SERVER.batch_size
 
 
+def test_at_the_start_a_dead_engine_is_passed_over_and_only_dead_ones_end_the_run(
+    two: tuple[Served, Served],
+) -> None:
+    dead, good = two
+    dead.models = DEAD
+    notes = Notes()
+    assert len(made(two, 5, report=notes)) == 10
+    assert any(said.startswith(f"{dead.url}: its engine is dead") for said in notes.said), notes.said
+    good.models = DEAD
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=rf"{good.url}: its engine is dead: .*start the servers anew"):
+        made(two, patience=600)
+    assert time.monotonic() - began < 10
+
+
 def test_a_server_that_loads_its_model_is_waited_for(two: tuple[Served, Served]) -> None:
     loads, _ = two
     loads.pages |= {"/health": (503, {"error": {"message": "Loading model"}}), "/version": (404, {})}

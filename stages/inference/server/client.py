@@ -26,6 +26,7 @@ from stages.inference.server.faults import (
     CROWDED,
     FATAL,
     PASSING,
+    Dead,
     Fault,
     Refused,
     Unfit,
@@ -97,8 +98,8 @@ class Servers(AbstractContextManager["Servers"]):
 
         An answer for which `read` raises ValueError, LookupError or TypeError is none, and is asked for
         again; where it raises Unfit, the server stands aside. Raises NoAnswer where no server can be reached
-        for that long, Unavailable where one refuses everyone (401, 403, 404) or the engines of all are dead,
-        and Unfit.
+        for that long, Dead where the engines of all are, Unavailable where one refuses everyone (401, 403,
+        404), and Unfit.
         """
         self._watch()
         began: float | None = None
@@ -143,10 +144,11 @@ class Servers(AbstractContextManager["Servers"]):
         self._watch()
         self._lines[site].drop_idle()  # the server may hang up on one just now
         self.fleet.engage(site)
+        before = site.trouble
         try:
             status, _, data = self._exchange(site, path, body, key)
         except (OSError, http.client.HTTPException) as error:
-            return Refused(site.trouble or str(error) or type(error).__name__)
+            return Refused(_lost(site, before, error).why)
         finally:
             self.fleet.give_back(site)
         return None if status == 200 else Refused(f"{status} {said(data)}".rstrip())
@@ -202,8 +204,11 @@ class Servers(AbstractContextManager["Servers"]):
     def _attempt(
         self, site: Site, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]
     ) -> T | Refused | Fault:
-        if site.trouble and self.fleet.several and (fault := self._unproven(site)) is not None:
-            return fault
+        if site.trouble and self.fleet.several:
+            if (fault := self._unproven(site)) is not None:
+                return fault
+            self.fleet.readmit(site)
+        before = site.trouble
         try:
             status, headers, data = self._exchange(site, path, body)
             if status == 200:
@@ -213,7 +218,7 @@ class Servers(AbstractContextManager["Servers"]):
         except Unfit as error:
             return Fault(str(error), unfit=True)
         except (OSError, http.client.HTTPException) as error:
-            return Fault(site.trouble or str(error) or type(error).__name__, lost=True, dead=site.dead)
+            return _lost(site, before, error)
         except (ValueError, LookupError, TypeError) as error:
             return Fault(f"its answer is no completion ({type(error).__name__}: {error})")
         reason = said(data)
@@ -309,7 +314,9 @@ class Servers(AbstractContextManager["Servers"]):
         if fault.unfit:
             return Unfit(f"{site.url}: {fault.why}. Run again with --resume")
         rest = f" ({self.fleet.named}: none can be asked)" if self.fleet.several else ""
-        return Unavailable(f"{site.url}: {fault.why}; start the server anew{rest}")
+        error = Dead(f"{site.url}: {fault.why}; start the server anew{rest}")
+        error.why = f"{site.url}: {fault.why}"
+        return error
 
     def _passed_on(self, site: Site, fault: Fault, news: bool) -> None:
         if site not in self._in_trouble or (news and fault.dead):
@@ -332,6 +339,13 @@ class Servers(AbstractContextManager["Servers"]):
         if site in self._in_trouble:
             self._in_trouble.discard(site)
             self.told.put(f"{site.url} answers again")
+
+
+def _lost(site: Site, before: str, error: Exception) -> Fault:
+    """What ended a request to `site`, whose trouble was `before` it: a new trouble, or else `error`."""
+    if site.trouble and site.trouble != before:
+        return Fault(site.trouble, lost=True, dead=site.dead)
+    return Fault(str(error) or type(error).__name__, lost=True)
 
 
 def _headers() -> dict[str, str]:

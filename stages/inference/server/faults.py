@@ -37,6 +37,10 @@ class NoAnswer(Unavailable):
     why = ""
 
 
+class Dead(NoAnswer):
+    """The engines of all servers are dead, and no waiting brings them back."""
+
+
 def no_answer(why: str, patience: float) -> NoAnswer:
     """The error where that was so for `patience` seconds."""
     error = NoAnswer(f"{why}, and so for {patience:g} s; is the server up?")
