@@ -104,6 +104,8 @@ class Sampler:
         self.logprob = -0.5
         self.workers = workers
         self.guarded = True
+        self.going = threading.Event()
+        self.going.set()
         self.served = Served()
         self.served.models = (200, {"data": [{"id": "m", "max_model_len": 64}]})
         self.served.pages = {
@@ -121,9 +123,14 @@ class Sampler:
             with ThreadPoolExecutor(self.workers) as pool:
                 takes = [pool.submit(self.take, **source) for _ in range(self.workers)]
             self.held = [taken.result() for taken in takes]
+        if path == "/resume":
+            self.going.set()
+        if path.startswith("/pause"):
+            self.going.clear()
         self.versions += [body[key] for key in ("new_version", "weight_version") if key in body]
         if "token_ids" not in body:
             return (400, {}) if self.served.paths[-1] == DRAW else (200, {})
+        self.going.wait(60)
         ids = [7] * body["sampling_params"]["max_tokens"]
         choice = {
             "token_ids": ids,
@@ -292,6 +299,24 @@ def test_of_several_samplers_one_goes_and_comes_back_with_the_right_weights(
         other.versions.append("default")  # as after a new start that nobody saw
         assert len(drawn(remote, "none", many)) == 40
         assert "it sampled with default" in notes.said[-1]
+    finally:
+        other.served.stop()
+
+
+def test_one_that_did_not_take_the_weights_keeps_no_other_rank_waiting(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other = Sampler()
+    other.served.reply = lambda body: (500, {}) if "update_info" in body else other.reply(body)
+    try:
+        both = (sampler.served.url, other.served.url)
+        remote, rank = opened(tiny, both), opened(tiny, both, is_main=False)
+        assert remote.follow(model) == rank.follow(model)
+        began = time.monotonic()
+        assert len(drawn(rank, "none")) == 8
+        assert time.monotonic() - began < 30
     finally:
         other.served.stop()
 

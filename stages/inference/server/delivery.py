@@ -52,6 +52,7 @@ class Delivery:
         self.limit = LARGEST
         self._servers = at(fleet, endpoint, fit)
         self._workers: dict[Site, int] = {}
+        self._paused: set[Site] = set()
         self._key = b""  # of who gives no weights
         self._addresses: dict[Site, str] = {}  # of this machine, as each server sees it
 
@@ -91,6 +92,7 @@ class Delivery:
         def finish(site: Site) -> None:
             self._tell(site, "/finish_weight_update", weight_version=version_of(held))
             self._tell(site, "/resume")
+            self._paused.discard(site)
 
         holding = self._each(took, finish)
         if not holding:
@@ -109,6 +111,7 @@ class Delivery:
             try:
                 do(site)
             except R1Error as error:
+                self._let_go(site)
                 return site, error
             return site, None
 
@@ -126,6 +129,15 @@ class Delivery:
         if self.fleet.set_aside(site, f"it did not take the weights: {error}", unfit=True):
             self.report.note(f"{error}; the other servers go on without it")
 
+    def _let_go(self, site: Site) -> None:
+        """Sets a stopped server going again, where it can be, since other processes would wait for it. They
+        drop what it draws: the name of its weights is not the one they want.
+        """
+        if self.fleet.several and site in self._paused:
+            self._paused.discard(site)
+            with Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER) as alone:
+                alone.tell(alone.fleet.sites[0], "/resume", {}, self._key)
+
     def _prepare(self, site: Site) -> None:
         """Stops what `site` does, for new weights; one that was away is looked at first."""
         if site.trouble or site not in self._workers:
@@ -135,6 +147,7 @@ class Delivery:
                 raise R1Error(f"{site.url} has room for {limit} tokens, and the others for {self.limit}")
             self._begin(site)
             site.shows_health = True
+        self._paused.add(site)
         self._tell(site, "/pause?mode=wait")
         self._addresses[site] = _address_seen_by(site)
         self._tell(site, "/update_weight_version", new_version=IN_TRANSIT)
