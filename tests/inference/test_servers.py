@@ -167,6 +167,31 @@ def test_one_that_hangs_after_it_was_set_aside_gives_its_requests_back(two: tupl
     assert time.monotonic() - began < 30
 
 
+def test_one_whose_health_a_proxy_once_answered_is_still_known_to_hang(two: tuple[Served, Served]) -> None:
+    bad, good = two
+    bad.pages["/health"] = (502, b"")
+    bad.reply = lambda body: time.sleep(60) or repeats(body)
+    for after, page in ((0.5, (200, b"")), (1.5, (0, None))):
+        threading.Timer(after, bad.pages.__setitem__, ("/health", page)).start()
+    began = time.monotonic()
+    with Servers(Fleet([bad.url, good.url]), patience=5) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+    assert len(bad.asked) == 1
+    assert time.monotonic() - began < 30
+
+
+def test_one_that_is_busy_does_not_stand_aside(two: tuple[Served, Served]) -> None:
+    busy, _ = two
+    left = iter(range(10))
+    busy.reply = lambda body: (429, {}) if next(left, None) is not None else repeats(body)
+    fleet = Fleet([each.url for each in two])
+    with Servers(fleet, patience=5) as servers:
+        for _ in range(5):
+            servers.chat(["a"], model="m", max_tokens=5, jobs=1)
+            assert not fleet.sites[0].trouble
+    assert len(busy.asked) > 3
+
+
 def test_pages_that_may_come_later_make_no_server_unfit(two: tuple[Served, Served]) -> None:
     fleet = Fleet([each.url for each in two])
     for served, site in zip(two, fleet.sites, strict=True):

@@ -23,6 +23,7 @@ from stages.inference.server import guard, health
 from stages.inference.server.connection import Connections
 from stages.inference.server.faults import (
     BROKEN,
+    BUSY,
     CROWDED,
     FATAL,
     PASSING,
@@ -233,7 +234,7 @@ class Servers(AbstractContextManager["Servers"]):
         looked = status in BROKEN and site.shows_health and health.look(site.root).kind == "dead"
         if looked or health.says_dead(status, reason):
             return Fault(f"its engine is dead: {why}", dead=True)
-        return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED)
+        return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED, status == BUSY)
 
     def _exchange(
         self, site: Site, path: str, body: Mapping[str, Any] | None, key: bytes | None = None
@@ -307,6 +308,8 @@ class Servers(AbstractContextManager["Servers"]):
         """Sets the server aside where it is not to be asked. Whether that is news."""
         if fault.lost or fault.dead or fault.unfit:
             return self.fleet.set_aside(site, fault.why, dead=fault.dead, unfit=fault.unfit)
+        if fault.busy:
+            return False
         too_often = self.fleet.stumbled(site) and self.fleet.several and not site.trouble
         return too_often and self.fleet.set_aside(site, fault.why)
 
