@@ -321,6 +321,30 @@ def test_one_that_did_not_take_the_weights_keeps_no_other_rank_waiting(
         other.served.stop()
 
 
+def test_one_that_hangs_before_it_takes_the_weights_is_named(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PROBE", 0.1)
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other, notes = Sampler(), Notes()
+
+    def hangs(body: dict[str, Any]) -> tuple[int, Any]:
+        if other.served.paths[-1].startswith("/pause"):
+            other.served.pages["/health"] = (0, None)
+            time.sleep(60)
+        return other.reply(body)
+
+    other.served.reply = hangs
+    try:
+        remote = opened(tiny, (sampler.served.url, other.served.url), report=notes)
+        remote.follow(model)
+        url = other.served.url.removesuffix("/v1")
+        assert [said for said in notes.said if said.startswith(f"{url}: no answer to /health")], notes.said
+    finally:
+        other.served.stop()
+
+
 @pytest.fixture(scope="module")
 def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     pytest.importorskip("vllm", reason="vllm is not installed here")

@@ -311,7 +311,12 @@ def test_one_that_comes_back_with_another_model_stays_aside(two: tuple[Served, S
 def test_the_options_name_each_server_once(r1: R1, tmp_path: Path, two: tuple[Served, Served]) -> None:
     with pytest.raises(UsageError, match=r"--base-url http://a/v1/: it is given twice"):
         Endpoint(("http://a/v1", "http://b/v1", "http://a/v1/"))
+    with pytest.raises(UsageError, match=r"--base-url http://a: it is given twice"):
+        Endpoint(("http://a/v1", "http://a"))
     assert Endpoint("http://a/v1") == Endpoint(("http://a/v1",))
+    for given in ("",), ("http://a/v1", ""):
+        with pytest.raises(UsageError, match=r"--base-url '': no address"):
+            Endpoint(given)
     source = "".join(json.dumps(record) + "\n" for record in problems(8)).encode()
     line = ("generate", "--backend", "openai", "-m", "m", "-t", "none", "--max-tokens", 20)
     urls = [each.url for each in two]

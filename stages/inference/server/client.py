@@ -165,12 +165,16 @@ class Servers(AbstractContextManager["Servers"]):
         results = map_unordered(work, source, jobs)
         try:
             for result in results:
-                while not self.told.empty():
-                    report.note(self.told.get())
+                self.tell_user(report)
                 yield result
         finally:
             self.close()
             results.close()
+
+    def tell_user(self, report: Report) -> None:
+        """Says what was `told` since the last time."""
+        while not self.told.empty():
+            report.note(self.told.get())
 
     def chat(
         self,

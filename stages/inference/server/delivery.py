@@ -95,6 +95,7 @@ class Delivery:
             self._paused.discard(site)
 
         holding = self._each(took, finish)
+        self._servers.tell_user(self.report)
         if not holding:
             raise R1Error(f"no server took the weights ({self.fleet.named}). Run again with --resume")
         for site in holding:
