@@ -127,7 +127,7 @@ class Sampler:
             self.going.set()
         if path.startswith("/pause"):
             self.going.clear()
-        self.versions += [body[key] for key in ("new_version", "weight_version") if key in body]
+        self.holds(*(body[key] for key in ("new_version", "weight_version") if key in body))
         if "token_ids" not in body:
             return (400, {}) if self.served.paths[-1] == DRAW else (200, {})
         self.going.wait(60)
@@ -139,6 +139,10 @@ class Sampler:
             "weight_versions": [{"version": self.versions[-1], "start": 0, "end": len(ids)}],
         }
         return 200, {"choices": [choice]}
+
+    def holds(self, *versions: str) -> None:
+        self.versions += versions
+        self.served.pages["/weight_info"] = (200, {"weight_version": self.versions[-1]})
 
     def take(self, host: str, port: int, secret: str, timeout: float, proof: str) -> dict[str, torch.Tensor]:
         where = guard.source_of(host, port, secret)
@@ -193,6 +197,22 @@ def test_a_server_that_takes_weights_from_anybody_is_refused(
     assert not any("update" in path for path in sampler.served.paths[told:])
     monkeypatch.delenv(guard.NAME)
     opened(tiny, sampler.served.url, is_main=False)  # who gives no weights needs none
+
+
+def test_one_that_was_started_anew_between_two_steps_is_looked_at_again(sampler: Sampler, tiny: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(model)
+    begun = sampler.served.paths.count("/init_weight_transfer_engine")
+    remote.follow(model)
+    assert sampler.served.paths.count("/init_weight_transfer_engine") == begun
+    sampler.holds("default")
+    remote.follow(model)
+    assert sampler.served.paths.count("/init_weight_transfer_engine") > begun
+    sampler.holds("default")
+    sampler.guarded = False
+    with pytest.raises(Unavailable, match="takes weights from anybody"):
+        remote.follow(model)
 
 
 def test_what_other_weights_drew_is_not_learned(sampler: Sampler, tiny: Path) -> None:

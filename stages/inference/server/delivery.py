@@ -53,6 +53,7 @@ class Delivery:
         self._servers = at(fleet, endpoint, fit)
         self._workers: dict[Site, int] = {}
         self._paused: set[Site] = set()
+        self._holds: dict[Site, str] = {}  # the name of the weights that each server took last
         self._key = b""  # of who gives no weights
         self._addresses: dict[Site, str] = {}  # of this machine, as each server sees it
 
@@ -91,6 +92,7 @@ class Delivery:
 
         def finish(site: Site) -> None:
             self._tell(site, "/finish_weight_update", weight_version=version_of(held))
+            self._holds[site] = version_of(held)
             self._tell(site, "/resume")
             self._paused.discard(site)
 
@@ -136,13 +138,13 @@ class Delivery:
         """
         if self.fleet.several and site in self._paused:
             self._paused.discard(site)
-            with Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER) as alone:
+            with _alone(site) as alone:
                 alone.tell(alone.fleet.sites[0], "/resume", {}, self._key)
 
     def _prepare(self, site: Site) -> None:
-        """Stops what `site` does, for new weights; one that was away is looked at first."""
-        if site.trouble or site not in self._workers:
-            with Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER) as alone:
+        """Stops what `site` does, for new weights; one that was away or started anew is looked at first."""
+        if site.trouble or site not in self._workers or self._is_new(site):
+            with _alone(site) as alone:
                 limit, self._workers[site] = _size(alone)
             if limit < self.limit:
                 raise R1Error(f"{site.url} has room for {limit} tokens, and the others for {self.limit}")
@@ -156,6 +158,16 @@ class Delivery:
             # An update that another trainer broke off is in the way: one without a source fails, and ends it.
             self._servers.tell(site, "/update_weights", {"update_info": {}}, self._key)
             self._tell(site, "/start_weight_update")
+
+    def _is_new(self, site: Site) -> bool:
+        """Whether it holds other weights than it took last, as after a new start that nobody saw."""
+        if site not in self._holds:
+            return False
+        try:
+            with _alone(site) as alone:
+                return alone.ask("/weight_info", None, _version) != self._holds[site]
+        except Unavailable:  # what it is told next meets that too, and says it
+            return False
 
     def _send(self, weights: Iterator[tuple[str, Any]], sites: Sequence[Site]) -> tuple[int, list[Site]]:
         """Returns the fingerprint of the weights, and who took them."""
@@ -219,6 +231,11 @@ class Delivery:
         refused = self._servers.tell(site, path, body, self._key)
         if refused is not None:
             raise R1Error(f"{site.url}{path}: {refused.why}")
+
+
+def _alone(site: Site) -> Servers:
+    """This one server, asked once, and not for long."""
+    return Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER)
 
 
 def _address_seen_by(site: Site) -> str:
