@@ -83,6 +83,7 @@ class Delivery:
         Raises R1Error where no server takes them, NoAnswer where none is there for as long as is waited.
         """
         pause, deadline = FIRST, time.monotonic() + self.endpoint.patience
+        away = [site for site in self.fleet.sites if site.trouble]
         while not (ready := self._each(self.fleet.sites, self._prepare)):
             if time.monotonic() + pause > deadline:
                 raise no_answer(f"no server takes the weights ({self.fleet.named})", self.endpoint.patience)
@@ -101,7 +102,8 @@ class Delivery:
         if not holding:
             raise R1Error(f"no server took the weights ({self.fleet.named}). Run again with --resume")
         for site in holding:
-            if self.fleet.works(site):
+            self.fleet.works(site)
+            if site in away:
                 self.report.note(f"{site.url} is there again and has the weights")
         return held
 
