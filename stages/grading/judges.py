@@ -149,9 +149,8 @@ class Judge:
         if self.url:
             from stages.inference.server.client import Servers
             from stages.inference.server.faults import Refused
-            from stages.inference.server.fleet import Fleet
 
-            with Servers(Fleet(self.url.split()), patience=PATIENCE) as servers:
+            with Servers(_fleet(self.url), patience=PATIENCE) as servers:
                 answers = servers.chat(
                     asked,
                     model=self.model,
@@ -207,6 +206,14 @@ def _backend(model: str, engine: Engine) -> Any:
     from stages.inference.backends import open_backend
 
     return open_backend(engine, model)
+
+
+@lru_cache(maxsize=4)
+def _fleet(urls: str) -> Any:
+    """The servers at `urls`, with what earlier batches learned of them."""
+    from stages.inference.server.fleet import Fleet
+
+    return Fleet(urls.split())
 
 
 @lru_cache(maxsize=16)

@@ -151,18 +151,21 @@ class Endpoint:
     ] = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError where an address holds a password, as it would be written into records and
-        manifests, or is given twice, or `extra_body` is not what a request may have.
+        """Raises UsageError where an address is empty, is given twice, or holds a password, as it would be
+        written into records and manifests, or `extra_body` is not what a request may have.
         """
         given: object = self.base_url
         if given is None or isinstance(given, str):  # none, or one, as Python code may give it
             object.__setattr__(self, "base_url", (given,) if given else ())
         known: set[str] = set()
         for url in self.base_url:
+            if not url:
+                raise UsageError("--base-url '': no address; write http://HOST:PORT/v1")
             refuse_password("--base-url", url)
-            if url.rstrip("/") in known:
+            root = url.rstrip("/").removesuffix("/v1")
+            if root in known:
                 raise UsageError(f"--base-url {url}: it is given twice; name each server once")
-            known.add(url.rstrip("/"))
+            known.add(root)
         taken = SENT & self.fields.keys()
         if taken:
             raise UsageError(f"--extra-body: {min(taken)!r} is what r1 itself asks with; leave it out")

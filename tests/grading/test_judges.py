@@ -288,3 +288,16 @@ def test_several_votes_are_asked_apart_and_their_mean_counts(monkeypatch: pytest
     assert by.judge([Record(prompt="?", completion="7")], "helpfulness")[0].value is None
     with pytest.raises(UsageError, match="votes=2 needs temperature=X"):
         Judge(model="echo", votes=2).check("judge")
+
+
+def test_a_server_that_stands_aside_is_not_asked_again_for_each_batch(served: Served) -> None:
+    bad = Served()
+    try:
+        bad.reply = lambda body: (500, {})
+        for batch in range(4):
+            asked = len(bad.asked)
+            [verdict] = judge([answered("Paris")], model="m", url=f"{bad.url} {served.url}")
+            assert verdict.value == 1
+            assert len(bad.asked) - asked == (batch < 3)
+    finally:
+        bad.stop()

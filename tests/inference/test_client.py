@@ -387,6 +387,17 @@ def test_an_answer_that_does_not_come_ends_the_run_after_a_while(served: Served)
     assert time.monotonic() - began < 30
 
 
+def test_the_reason_is_that_of_the_last_attempt(served: Served) -> None:
+    def last(body: dict[str, Any]) -> tuple[int, Any]:
+        threading.Thread(target=served.stop).start()
+        return 0, None
+
+    left = iter([lambda body: (0, None), last])
+    served.reply = lambda body: next(left)(body)
+    with pytest.raises(Unavailable, match="Connection refused, and so for 1 s"):
+        made(served, 1, patience=1)
+
+
 def test_a_server_that_stops_and_starts_costs_nothing(served: Served) -> None:
     answered = Counter[str]()
     middle = threading.Event()

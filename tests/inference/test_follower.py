@@ -104,6 +104,8 @@ class Sampler:
         self.logprob = -0.5
         self.workers = workers
         self.guarded = True
+        self.going = threading.Event()
+        self.going.set()
         self.served = Served()
         self.served.models = (200, {"data": [{"id": "m", "max_model_len": 64}]})
         self.served.pages = {
@@ -121,9 +123,14 @@ class Sampler:
             with ThreadPoolExecutor(self.workers) as pool:
                 takes = [pool.submit(self.take, **source) for _ in range(self.workers)]
             self.held = [taken.result() for taken in takes]
-        self.versions += [body[key] for key in ("new_version", "weight_version") if key in body]
+        if path == "/resume":
+            self.going.set()
+        if path.startswith("/pause"):
+            self.going.clear()
+        self.holds(*(body[key] for key in ("new_version", "weight_version") if key in body))
         if "token_ids" not in body:
             return (400, {}) if self.served.paths[-1] == DRAW else (200, {})
+        self.going.wait(60)
         ids = [7] * body["sampling_params"]["max_tokens"]
         choice = {
             "token_ids": ids,
@@ -132,6 +139,10 @@ class Sampler:
             "weight_versions": [{"version": self.versions[-1], "start": 0, "end": len(ids)}],
         }
         return 200, {"choices": [choice]}
+
+    def holds(self, *versions: str) -> None:
+        self.versions += versions
+        self.served.pages["/weight_info"] = (200, {"weight_version": self.versions[-1]})
 
     def take(self, host: str, port: int, secret: str, timeout: float, proof: str) -> dict[str, torch.Tensor]:
         where = guard.source_of(host, port, secret)
@@ -186,6 +197,22 @@ def test_a_server_that_takes_weights_from_anybody_is_refused(
     assert not any("update" in path for path in sampler.served.paths[told:])
     monkeypatch.delenv(guard.NAME)
     opened(tiny, sampler.served.url, is_main=False)  # who gives no weights needs none
+
+
+def test_one_that_was_started_anew_between_two_steps_is_looked_at_again(sampler: Sampler, tiny: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    remote = opened(tiny, sampler.served.url)
+    remote.follow(model)
+    begun = sampler.served.paths.count("/init_weight_transfer_engine")
+    remote.follow(model)
+    assert sampler.served.paths.count("/init_weight_transfer_engine") == begun
+    sampler.holds("default")
+    remote.follow(model)
+    assert sampler.served.paths.count("/init_weight_transfer_engine") > begun
+    sampler.holds("default")
+    sampler.guarded = False
+    with pytest.raises(Unavailable, match="takes weights from anybody"):
+        remote.follow(model)
 
 
 def test_what_other_weights_drew_is_not_learned(sampler: Sampler, tiny: Path) -> None:
@@ -292,6 +319,48 @@ def test_of_several_samplers_one_goes_and_comes_back_with_the_right_weights(
         other.versions.append("default")  # as after a new start that nobody saw
         assert len(drawn(remote, "none", many)) == 40
         assert "it sampled with default" in notes.said[-1]
+    finally:
+        other.served.stop()
+
+
+def test_one_that_did_not_take_the_weights_keeps_no_other_rank_waiting(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other = Sampler()
+    other.served.reply = lambda body: (500, {}) if "update_info" in body else other.reply(body)
+    try:
+        both = (sampler.served.url, other.served.url)
+        remote, rank = opened(tiny, both), opened(tiny, both, is_main=False)
+        assert remote.follow(model) == rank.follow(model)
+        began = time.monotonic()
+        assert len(drawn(rank, "none")) == 8
+        assert time.monotonic() - began < 30
+    finally:
+        other.served.stop()
+
+
+def test_one_that_hangs_before_it_takes_the_weights_is_named(
+    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PROBE", 0.1)
+    monkeypatch.setattr(health, "ANSWER", 1.0)
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    other, notes = Sampler(), Notes()
+
+    def hangs(body: dict[str, Any]) -> tuple[int, Any]:
+        if other.served.paths[-1].startswith("/pause"):
+            other.served.pages["/health"] = (0, None)
+            time.sleep(60)
+        return other.reply(body)
+
+    other.served.reply = hangs
+    try:
+        remote = opened(tiny, (sampler.served.url, other.served.url), report=notes)
+        remote.follow(model)
+        url = other.served.url.removesuffix("/v1")
+        assert [said for said in notes.said if said.startswith(f"{url}: no answer to /health")], notes.said
     finally:
         other.served.stop()
 

@@ -17,8 +17,8 @@ from test_client import SERVER, SHORT, Notes, problems, repeats
 
 from stages import generate
 from stages.inference.server import client, health
-from stages.inference.server.client import Servers
-from stages.inference.server.fleet import Fleet
+from stages.inference.server.client import Fetch, Servers
+from stages.inference.server.fleet import Fleet, Site
 from stages.records.jsonl import Journal
 from stages.records.record import Record
 from stages.runtime.errors import Unavailable, UsageError
@@ -147,6 +147,65 @@ def test_one_that_hangs_gives_its_requests_back(two: tuple[Served, Served]) -> N
     assert any("no answer to /health" in said and bad.url in said for said in notes.said), notes.said
 
 
+def test_one_that_hangs_after_it_was_set_aside_gives_its_requests_back(two: tuple[Served, Served]) -> None:
+    good, bad = two
+    asked = threading.Event()
+    bad.pages["/health"] = (0, None)
+    bad.reply = lambda body: asked.set() or time.sleep(60) or repeats(body)
+    fleet = Fleet([bad.url, good.url])
+    hangs = fleet.sites[0]
+    hangs.shows_health = True
+
+    def set_aside() -> None:
+        asked.wait(20)
+        fleet.set_aside(hangs, "503")
+
+    threading.Thread(target=set_aside, daemon=True).start()
+    began = time.monotonic()
+    with Servers(fleet, patience=5) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+    assert time.monotonic() - began < 30
+
+
+def test_one_whose_health_a_proxy_once_answered_is_still_known_to_hang(two: tuple[Served, Served]) -> None:
+    bad, good = two
+    bad.pages["/health"] = (502, b"")
+    bad.reply = lambda body: time.sleep(60) or repeats(body)
+    for after, page in ((0.5, (200, b"")), (1.5, (0, None))):
+        threading.Timer(after, bad.pages.__setitem__, ("/health", page)).start()
+    began = time.monotonic()
+    with Servers(Fleet([bad.url, good.url]), patience=5) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+    assert len(bad.asked) == 1
+    assert time.monotonic() - began < 30
+
+
+def test_one_that_is_busy_does_not_stand_aside(two: tuple[Served, Served]) -> None:
+    busy, _ = two
+    left = iter(range(10))
+    busy.reply = lambda body: (429, {}) if next(left, None) is not None else repeats(body)
+    fleet = Fleet([each.url for each in two])
+    with Servers(fleet, patience=5) as servers:
+        for _ in range(5):
+            servers.chat(["a"], model="m", max_tokens=5, jobs=1)
+            assert not fleet.sites[0].trouble
+    assert len(busy.asked) > 3
+
+
+def test_pages_that_may_come_later_make_no_server_unfit(two: tuple[Served, Served]) -> None:
+    fleet = Fleet([each.url for each in two])
+    for served, site in zip(two, fleet.sites, strict=True):
+        fleet.set_aside(site, "refused")
+        served.models, served.pages["/health"] = (502, {}), (200, {})
+        threading.Timer(0.5, setattr, (served, "models", (200, {"data": []}))).start()
+
+    def fit(site: Site, fetch: Fetch) -> str:
+        return "it lists no models" if fetch("/models") is None else ""
+
+    with Servers(fleet, patience=20, fit=fit) as servers:
+        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+
+
 def test_a_slow_one_is_not_taken_for_a_dead_one(two: tuple[Served, Served]) -> None:
     slow, _ = two
     slow.reply = slowly(1.5)
@@ -169,6 +228,21 @@ def test_a_dead_engine_ends_the_run_at_once_where_there_is_no_other(
         made((dead,), patience=600)
     assert time.monotonic() - began < 10
     assert len(dead.asked) <= SERVER.batch_size
+
+
+def test_at_the_start_a_dead_engine_is_passed_over_and_only_dead_ones_end_the_run(
+    two: tuple[Served, Served],
+) -> None:
+    dead, good = two
+    dead.models = DEAD
+    notes = Notes()
+    assert len(made(two, 5, report=notes)) == 10
+    assert any(said.startswith(f"{dead.url}: its engine is dead") for said in notes.said), notes.said
+    good.models = DEAD
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=rf"{good.url}: its engine is dead: .*start the servers anew"):
+        made(two, patience=600)
+    assert time.monotonic() - began < 10
 
 
 def test_a_server_that_loads_its_model_is_waited_for(two: tuple[Served, Served]) -> None:
@@ -237,7 +311,12 @@ def test_one_that_comes_back_with_another_model_stays_aside(two: tuple[Served, S
 def test_the_options_name_each_server_once(r1: R1, tmp_path: Path, two: tuple[Served, Served]) -> None:
     with pytest.raises(UsageError, match=r"--base-url http://a/v1/: it is given twice"):
         Endpoint(("http://a/v1", "http://b/v1", "http://a/v1/"))
+    with pytest.raises(UsageError, match=r"--base-url http://a: it is given twice"):
+        Endpoint(("http://a/v1", "http://a"))
     assert Endpoint("http://a/v1") == Endpoint(("http://a/v1",))
+    for given in ("",), ("http://a/v1", ""):
+        with pytest.raises(UsageError, match=r"--base-url '': no address"):
+            Endpoint(given)
     source = "".join(json.dumps(record) + "\n" for record in problems(8)).encode()
     line = ("generate", "--backend", "openai", "-m", "m", "-t", "none", "--max-tokens", 20)
     urls = [each.url for each in two]

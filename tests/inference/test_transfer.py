@@ -160,5 +160,20 @@ def test_a_worker_that_leaves_is_noticed_and_one_that_never_comes_too(
         sender.send(WEIGHTS.items(), [1], lambda _: True)
 
 
+@pytest.mark.full
+def test_a_worker_that_reads_nothing_for_a_while_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WEIGHTS, "larger than what a socket holds", torch.zeros(1 << 24))
+    sender = transfer.Sender(timeout=180)
+    try:
+        result = sent(sender)
+        came = transfer.receive(HOST, sender.port, sender.secrets[0], timeout=180)
+        next(came)
+        time.sleep(90)
+        assert len(list(came)) == len(WEIGHTS) - 1
+        assert result() == fingerprint(WEIGHTS.values())
+    finally:
+        sender.close()
+
+
 def test_the_local_address_is_one_of_this_machine(sender: transfer.Sender) -> None:
     assert transfer.local_address(HOST, sender.port) == HOST

@@ -23,9 +23,11 @@ from stages.inference.server import guard, health
 from stages.inference.server.connection import Connections
 from stages.inference.server.faults import (
     BROKEN,
+    BUSY,
     CROWDED,
     FATAL,
     PASSING,
+    Dead,
     Fault,
     Refused,
     Unfit,
@@ -42,7 +44,7 @@ from stages.runtime.report import Report
 
 T = TypeVar("T")
 R = TypeVar("R")
-Fetch = Callable[[str], Any]  # a page of a server, None where it has none; raises OSError
+Fetch = Callable[[str], Any]  # a page of a server, None where it has none; raises OSError without an answer
 FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts
 TELL = 30.0  # seconds between two words about a server in trouble
 PROBE = 5.0  # seconds between two looks at a server's health
@@ -97,8 +99,8 @@ class Servers(AbstractContextManager["Servers"]):
 
         An answer for which `read` raises ValueError, LookupError or TypeError is none, and is asked for
         again; where it raises Unfit, the server stands aside. Raises NoAnswer where no server can be reached
-        for that long, Unavailable where one refuses everyone (401, 403, 404) or the engines of all are dead,
-        and Unfit.
+        for that long, Dead where the engines of all are, Unavailable where one refuses everyone (401, 403,
+        404), and Unfit.
         """
         self._watch()
         began: float | None = None
@@ -143,10 +145,11 @@ class Servers(AbstractContextManager["Servers"]):
         self._watch()
         self._lines[site].drop_idle()  # the server may hang up on one just now
         self.fleet.engage(site)
+        before = site.trouble
         try:
             status, _, data = self._exchange(site, path, body, key)
         except (OSError, http.client.HTTPException) as error:
-            return Refused(site.trouble or str(error) or type(error).__name__)
+            return Refused(_lost(site, before, error).why)
         finally:
             self.fleet.give_back(site)
         return None if status == 200 else Refused(f"{status} {said(data)}".rstrip())
@@ -162,12 +165,16 @@ class Servers(AbstractContextManager["Servers"]):
         results = map_unordered(work, source, jobs)
         try:
             for result in results:
-                while not self.told.empty():
-                    report.note(self.told.get())
+                self.tell_user(report)
                 yield result
         finally:
             self.close()
             results.close()
+
+    def tell_user(self, report: Report) -> None:
+        """Says what was `told` since the last time."""
+        while not self.told.empty():
+            report.note(self.told.get())
 
     def chat(
         self,
@@ -202,8 +209,11 @@ class Servers(AbstractContextManager["Servers"]):
     def _attempt(
         self, site: Site, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]
     ) -> T | Refused | Fault:
-        if site.trouble and self.fleet.several and (fault := self._unproven(site)) is not None:
-            return fault
+        if site.trouble and self.fleet.several:
+            if (fault := self._unproven(site)) is not None:
+                return fault
+            self.fleet.readmit(site)
+        before = site.trouble
         try:
             status, headers, data = self._exchange(site, path, body)
             if status == 200:
@@ -213,7 +223,7 @@ class Servers(AbstractContextManager["Servers"]):
         except Unfit as error:
             return Fault(str(error), unfit=True)
         except (OSError, http.client.HTTPException) as error:
-            return Fault(site.trouble or str(error) or type(error).__name__, lost=True, dead=site.dead)
+            return _lost(site, before, error)
         except (ValueError, LookupError, TypeError) as error:
             return Fault(f"its answer is no completion ({type(error).__name__}: {error})")
         reason = said(data)
@@ -228,7 +238,7 @@ class Servers(AbstractContextManager["Servers"]):
         looked = status in BROKEN and site.shows_health and health.look(site.root).kind == "dead"
         if looked or health.says_dead(status, reason):
             return Fault(f"its engine is dead: {why}", dead=True)
-        return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED)
+        return Fault(why, seconds(headers.get("Retry-After")), status in CROWDED, status == BUSY)
 
     def _exchange(
         self, site: Site, path: str, body: Mapping[str, Any] | None, key: bytes | None = None
@@ -249,6 +259,8 @@ class Servers(AbstractContextManager["Servers"]):
             line = Connections(site.url, timeout=health.ANSWER)
             try:
                 status, _, data = line.ask("GET", path, None, _headers())
+                if status in PASSING:
+                    raise OSError(f"{status} {said(data)}".rstrip())
                 return decode(data) if status == 200 else None
             finally:
                 line.close()
@@ -270,10 +282,13 @@ class Servers(AbstractContextManager["Servers"]):
         while not self._closed.wait(PROBE):
             if site.trouble and self.fleet.several:
                 fault = self._unproven(site)
+                mute = mute + 1 if fault is not None and fault.lost else 0
                 if fault is None:
                     self.fleet.readmit(site)
-                else:
-                    self._mark(site, fault)
+                    continue
+                self._mark(site, fault)
+                if fault.dead or (site.shows_health and mute >= MUTE):
+                    self._lines[site].close()
             elif site.in_flight and site.shows_health is not False:
                 found = health.look(site.root)
                 mute = mute + 1 if found.kind == "mute" else 0
@@ -297,6 +312,8 @@ class Servers(AbstractContextManager["Servers"]):
         """Sets the server aside where it is not to be asked. Whether that is news."""
         if fault.lost or fault.dead or fault.unfit:
             return self.fleet.set_aside(site, fault.why, dead=fault.dead, unfit=fault.unfit)
+        if fault.busy:
+            return False
         too_often = self.fleet.stumbled(site) and self.fleet.several and not site.trouble
         return too_often and self.fleet.set_aside(site, fault.why)
 
@@ -304,7 +321,9 @@ class Servers(AbstractContextManager["Servers"]):
         if fault.unfit:
             return Unfit(f"{site.url}: {fault.why}. Run again with --resume")
         rest = f" ({self.fleet.named}: none can be asked)" if self.fleet.several else ""
-        return Unavailable(f"{site.url}: {fault.why}; start the server anew{rest}")
+        error = Dead(f"{site.url}: {fault.why}; start the server anew{rest}")
+        error.why = f"{site.url}: {fault.why}"
+        return error
 
     def _passed_on(self, site: Site, fault: Fault, news: bool) -> None:
         if site not in self._in_trouble or (news and fault.dead):
@@ -327,6 +346,13 @@ class Servers(AbstractContextManager["Servers"]):
         if site in self._in_trouble:
             self._in_trouble.discard(site)
             self.told.put(f"{site.url} answers again")
+
+
+def _lost(site: Site, before: str, error: Exception) -> Fault:
+    """What ended a request to `site`, whose trouble was `before` it: a new trouble, or else `error`."""
+    if site.trouble and site.trouble != before:
+        return Fault(site.trouble, lost=True, dead=site.dead)
+    return Fault(str(error) or type(error).__name__, lost=True)
 
 
 def _headers() -> dict[str, str]:

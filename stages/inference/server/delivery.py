@@ -52,6 +52,8 @@ class Delivery:
         self.limit = LARGEST
         self._servers = at(fleet, endpoint, fit)
         self._workers: dict[Site, int] = {}
+        self._paused: set[Site] = set()
+        self._holds: dict[Site, str] = {}  # the name of the weights that each server took last
         self._key = b""  # of who gives no weights
         self._addresses: dict[Site, str] = {}  # of this machine, as each server sees it
 
@@ -81,6 +83,7 @@ class Delivery:
         Raises R1Error where no server takes them, NoAnswer where none is there for as long as is waited.
         """
         pause, deadline = FIRST, time.monotonic() + self.endpoint.patience
+        away = [site for site in self.fleet.sites if site.trouble]
         while not (ready := self._each(self.fleet.sites, self._prepare)):
             if time.monotonic() + pause > deadline:
                 raise no_answer(f"no server takes the weights ({self.fleet.named})", self.endpoint.patience)
@@ -90,13 +93,17 @@ class Delivery:
 
         def finish(site: Site) -> None:
             self._tell(site, "/finish_weight_update", weight_version=version_of(held))
+            self._holds[site] = version_of(held)
             self._tell(site, "/resume")
+            self._paused.discard(site)
 
         holding = self._each(took, finish)
+        self._servers.tell_user(self.report)
         if not holding:
             raise R1Error(f"no server took the weights ({self.fleet.named}). Run again with --resume")
         for site in holding:
-            if self.fleet.works(site):
+            self.fleet.works(site)
+            if site in away:
                 self.report.note(f"{site.url} is there again and has the weights")
         return held
 
@@ -109,6 +116,7 @@ class Delivery:
             try:
                 do(site)
             except R1Error as error:
+                self._let_go(site)
                 return site, error
             return site, None
 
@@ -126,15 +134,25 @@ class Delivery:
         if self.fleet.set_aside(site, f"it did not take the weights: {error}", unfit=True):
             self.report.note(f"{error}; the other servers go on without it")
 
+    def _let_go(self, site: Site) -> None:
+        """Sets a stopped server going again, where it can be, since other processes would wait for it. They
+        drop what it draws: the name of its weights is not the one they want.
+        """
+        if self.fleet.several and site in self._paused:
+            self._paused.discard(site)
+            with _alone(site) as alone:
+                alone.tell(alone.fleet.sites[0], "/resume", {}, self._key)
+
     def _prepare(self, site: Site) -> None:
-        """Stops what `site` does, for new weights; one that was away is looked at first."""
-        if site.trouble or site not in self._workers:
-            with Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER) as alone:
+        """Stops what `site` does, for new weights; one that was away or started anew is looked at first."""
+        if site.trouble or site not in self._workers or self._is_new(site):
+            with _alone(site) as alone:
                 limit, self._workers[site] = _size(alone)
             if limit < self.limit:
                 raise R1Error(f"{site.url} has room for {limit} tokens, and the others for {self.limit}")
             self._begin(site)
             site.shows_health = True
+        self._paused.add(site)
         self._tell(site, "/pause?mode=wait")
         self._addresses[site] = _address_seen_by(site)
         self._tell(site, "/update_weight_version", new_version=IN_TRANSIT)
@@ -142,6 +160,16 @@ class Delivery:
             # An update that another trainer broke off is in the way: one without a source fails, and ends it.
             self._servers.tell(site, "/update_weights", {"update_info": {}}, self._key)
             self._tell(site, "/start_weight_update")
+
+    def _is_new(self, site: Site) -> bool:
+        """Whether it holds other weights than it took last, as after a new start that nobody saw."""
+        if site not in self._holds:
+            return False
+        try:
+            with _alone(site) as alone:
+                return alone.ask("/weight_info", None, _version) != self._holds[site]
+        except Unavailable:  # what it is told next meets that too, and says it
+            return False
 
     def _send(self, weights: Iterator[tuple[str, Any]], sites: Sequence[Site]) -> tuple[int, list[Site]]:
         """Returns the fingerprint of the weights, and who took them."""
@@ -205,6 +233,11 @@ class Delivery:
         refused = self._servers.tell(site, path, body, self._key)
         if refused is not None:
             raise R1Error(f"{site.url}{path}: {refused.why}")
+
+
+def _alone(site: Site) -> Servers:
+    """This one server, asked once, and not for long."""
+    return Servers(Fleet([site.url]), patience=0, timeout=health.ANSWER)
 
 
 def _address_seen_by(site: Site) -> str:

@@ -12,6 +12,7 @@ from stages.runtime.shown import discreet
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # HTTP: the same request may do better later
 CROWDED = {429, 503}  # too many requests; others are answered meanwhile
+BUSY = 429  # too many requests, by the server's own count
 FATAL = {401, 403, 404}
 BROKEN = {500, 503}  # what vLLM answers where its engine is dead, and not only then
 
@@ -37,6 +38,10 @@ class NoAnswer(Unavailable):
     why = ""
 
 
+class Dead(NoAnswer):
+    """The engines of all servers are dead, and no waiting brings them back."""
+
+
 def no_answer(why: str, patience: float) -> NoAnswer:
     """The error where that was so for `patience` seconds."""
     error = NoAnswer(f"{why}, and so for {patience:g} s; is the server up?")
@@ -46,12 +51,13 @@ def no_answer(why: str, patience: float) -> NoAnswer:
 
 class Fault(NamedTuple):
     """Why an attempt gave nothing. Of a `lost` server nothing more is awaited, a `dead` one is to be started
-    anew; `wait` is how many seconds the server wants to have.
+    anew; `wait` is how many seconds the server wants to have. A `busy` one answers other requests.
     """
 
     why: str
     wait: float = 0.0
     crowded: bool = False
+    busy: bool = False
     lost: bool = False
     dead: bool = False
     unfit: bool = False

@@ -109,9 +109,7 @@ class Fleet:
         with self._lock:
             site.trouble, site.dead, site.unfit, site.faults = "", False, False, FAULTS - 1
 
-    def works(self, site: Site) -> bool:
-        """Notes that `site` answers. Whether that is news."""
+    def works(self, site: Site) -> None:
+        """Notes that `site` answers."""
         with self._lock:
-            news = bool(site.trouble)
             site.trouble, site.dead, site.unfit, site.faults = "", False, False, 0
-            return news

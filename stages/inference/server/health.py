@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from stages.inference.server.connection import Connections
 from stages.records.jsonl import decode
 
+MISSING = {401, 403, 404, 405, 501}  # HTTP: there is no such page for us
 ANSWER = 20.0  # seconds for an answer to /health, which no work delays
 DEAD = re.compile(
     r"EngineDeadError|EngineCore encountered an issue|engine (is|has) (dead|died)", re.IGNORECASE
@@ -21,10 +22,10 @@ DEAD = re.compile(
 
 class Health(NamedTuple):
     """How a server is, and what shows it. A `mute` one is slow, or hangs, or its line is broken; of one
-    `without` such a page nothing is known but that it is there.
+    `without` such a page nothing is known but that it is there. An `unclear` answer may be a proxy's.
     """
 
-    kind: Literal["up", "without", "dead", "refused", "mute"]
+    kind: Literal["up", "without", "unclear", "dead", "refused", "mute"]
     why: str = ""
 
 
@@ -35,7 +36,9 @@ def look(root: str) -> Health:
         status, _, _ = line.ask("GET", "/health", None, {})
         if status == 503 and _is_vllm(line):
             return Health("dead", "its engine is dead, as /health says")
-        return Health("up" if status == 200 else "without")
+        if status == 200:
+            return Health("up")
+        return Health("without" if status in MISSING else "unclear")
     except ConnectionRefusedError as error:
         return Health("refused", str(error))
     except (OSError, http.client.HTTPException) as error:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from stages.inference.server import client, health
 from stages.inference.server.client import Fetch, Servers
-from stages.inference.server.faults import NoAnswer, no_answer
+from stages.inference.server.faults import Dead, NoAnswer, no_answer
 from stages.inference.server.fleet import Fleet, Site
 from stages.inference.server.threads import map_unordered
 from stages.runtime.errors import UsageError
@@ -36,7 +36,7 @@ def at(fleet: Fleet, endpoint: Endpoint, fit: Callable[[Site, Fetch], str] | Non
 def survey(fleet: Fleet, endpoint: Endpoint, ask: Callable[[Servers], R], report: Report) -> dict[Site, R]:
     """What `ask` makes of each server. Those that do not answer stand aside; one at least is waited for.
 
-    Raises NoAnswer where none answers in time, and what `ask` raises besides.
+    Raises NoAnswer where none answers in time, Dead where no engine is alive, and what `ask` raises besides.
     """
     if not fleet.several:
         (only,) = fleet.sites
@@ -55,23 +55,25 @@ def survey(fleet: Fleet, endpoint: Endpoint, ask: Callable[[Servers], R], report
     pause, deadline = client.FIRST, time.monotonic() + endpoint.patience
     while True:
         found: dict[Site, R] = {}
-        missing: dict[Site, str] = {}
+        missing: dict[Site, NoAnswer] = {}
         for each in map_unordered(one, fleet.sites, len(fleet.sites)):
             if each is None:
                 continue
             site, result = each
             if isinstance(result, NoAnswer):
-                missing[site] = result.why
+                missing[site] = result
             else:
                 found[site] = result
                 fleet.works(site)
-        for site, why in missing.items():
-            fleet.set_aside(site, why)
+        for site, error in missing.items():
+            fleet.set_aside(site, error.why, dead=isinstance(error, Dead))
             if found:
-                report.note(f"{why}; the other servers are asked")
+                report.note(f"{error.why}; the other servers are asked")
         if found:
             return found
-        reasons = "; ".join(missing.values())
+        reasons = "; ".join(error.why for error in missing.values())
+        if not fleet.may_answer():
+            raise Dead(f"{reasons}; start the servers anew")
         if time.monotonic() + pause > deadline:
             raise no_answer(reasons, endpoint.patience)
         if pause == client.FIRST:

@@ -28,7 +28,7 @@ from stages.runtime.errors import R1Error
 LINE = 65536  # bytes a line may have
 GREETING = 10.0  # seconds to say the secret in
 TOGETHER = 60.0  # seconds after the first worker in which the others must have come
-BROKEN = 60.0  # seconds without a sign from a worker that what was sent has come
+BROKEN = 300.0  # seconds in which a worker takes nothing of what was sent: it hangs, or its line is lost
 TICK = 0.2  # seconds between two looks whether workers may still come
 
 
