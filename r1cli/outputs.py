@@ -122,21 +122,29 @@ def _inputs(stage: Stage, values: Mapping[str, Any]) -> Iterator[Named]:
                 yield from _declared(option.flags[0], str(each))
 
 
-def _mentioned(flag: str, text: str) -> Iterator[Named]:
+def _mentioned(flag: str, text: str, folder: str = "") -> Iterator[Named]:
     """The file that an option's value is, or that stands in it, as in `./mine.py:function`, `model=ckpt` or
-    `a.jsonl=3`."""
+    `a.jsonl=3`; it counts from `folder`."""
     for path in dict.fromkeys((text, text.rpartition("=")[0], *re.split("[:,=*]", text))):
-        if path and _status(path) is not None:
-            yield Named(f"{flag} {path}", path)
+        if path and _status(os.path.join(folder, path)) is not None:
+            yield Named(f"{flag} {path}", os.path.join(folder, path))
 
 
 def _declared(flag: str, text: str) -> Iterator[Named]:
-    """The files that a benchmark in a TOML file names."""
-    if text.lower().endswith(".toml"):
-        from stages.evaluation import declared
+    """The files that a TOML file names, as a benchmark does: they count from its folder."""
+    if not text.lower().endswith(".toml") or not os.path.isfile(text):
+        return
+    import tomllib
 
-        for path in declared.files(text):
-            yield Named(f"{flag} {text}: {path}", path)
+    try:
+        with open(text, "rb") as stream:
+            document = tomllib.load(stream)
+    except (OSError, ValueError, RecursionError):  # the stage says what is wrong with it
+        return
+    for value in document.values():
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(each, str):
+                yield from _mentioned(f"{flag} {text}:", each, os.path.dirname(text))
 
 
 def _standard(name: str, descriptor: int) -> Iterator[Named]:

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 from stages.records import templates
 from stages.runtime import text_file
-from stages.runtime.errors import StreamError, UsageError, nearest
+from stages.runtime.errors import UsageError, nearest
 from stages.settings.groups import Sampling
 from stages.settings.options import ranges_of
 
@@ -75,21 +75,6 @@ def read(path: str) -> Declared:
     if found.rewards is not None:
         said["rewards"] = tuple(_found_from_here(found, spec) for spec in found.rewards)
     return Declared(path, **said)
-
-
-def files(path: str) -> list[str]:
-    """The files that it names to be read; none of what is no such file."""
-    try:
-        found = read(path)
-    except (UsageError, StreamError):
-        return []
-    programs = [PROGRAM.match(spec) for spec in found.rewards or ()]
-    named = [
-        found.beside(found.source),
-        found.template,
-        *(match and match["file"][:-1] for match in programs),
-    ]
-    return [each for each in named if each and os.path.isfile(each)]
 
 
 def _found_from_here(declared: Declared, spec: str) -> str:
