@@ -40,7 +40,7 @@ class StageCommand(typer.core.TyperCommand):
     stage: Stage
     stages: Collection[str] = ()
     renamed: Sequence[str] = ()  # notes on old names that were given
-    given: frozenset[str] = frozenset()  # the options that do not have their default
+    given: frozenset[str] = frozenset()  # the options that the user gave, also with their default
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = self.make_parser(ctx).parse_args(args=list(args))[0]

@@ -11,6 +11,7 @@ import re
 from typing import Literal, NamedTuple
 
 from stages.inference.server.connection import Connections
+from stages.inference.server.faults import BROKEN
 from stages.records.jsonl import decode
 
 MISSING = {401, 403, 404, 405, 501}  # HTTP: there is no such page for us
@@ -49,7 +50,7 @@ def look(root: str) -> Health:
 
 def says_dead(status: int, said: str) -> bool:
     """Whether an answer says that the engine is dead."""
-    return status in (500, 503) and DEAD.search(said) is not None
+    return status in BROKEN and DEAD.search(said) is not None
 
 
 def _is_vllm(line: Connections) -> bool:
