@@ -159,6 +159,14 @@ def sampler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sampler]:
     made.served.stop()
 
 
+@pytest.fixture
+def other(sampler: Sampler) -> Iterator[Sampler]:
+    """One more, beside `sampler`."""
+    made = Sampler()
+    yield made
+    made.served.stop()
+
+
 def test_every_worker_gets_the_weights_and_every_rank_knows_their_name(sampler: Sampler, tiny: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     remote = opened(tiny, sampler.served.url)
@@ -275,79 +283,72 @@ def test_weights_that_do_not_go_over_are_an_error_with_the_servers_reason(
 
 
 def test_of_several_samplers_one_goes_and_comes_back_with_the_right_weights(
-    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: Sampler, other: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PROBE", 0.1)
     monkeypatch.setattr(health, "ANSWER", 1.0)
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
-    other, notes = Sampler(workers=1), Notes()
-    try:
-        both = (sampler.served.url, other.served.url)
-        remote = opened(tiny, both, report=notes)
-        held = remote.follow(model)
-        assert sampler.versions[-1] == other.versions[-1] == f"r1:{held:016x}"
-        assert [len(sampler.held), len(other.held)] == [2, 1]
-        many = [Record(id=f"q{i}", prompt=f"What is {i} + 3?") for i in range(20)]
-        assert len(drawn(remote, "none", many)) == 40
-        assert all(each.served.paths.count(DRAW) > 5 for each in (sampler, other))
+    notes = Notes()
+    both = (sampler.served.url, other.served.url)
+    remote = opened(tiny, both, report=notes)
+    held = remote.follow(model)
+    assert sampler.versions[-1] == other.versions[-1] == f"r1:{held:016x}"
+    assert [len(sampler.held), len(other.held)] == [2, 1]
+    many = [Record(id=f"q{i}", prompt=f"What is {i} + 3?") for i in range(20)]
+    assert len(drawn(remote, "none", many)) == 40
+    assert all(each.served.paths.count(DRAW) > 5 for each in (sampler, other))
 
-        other.served.stop()
-        assert len(drawn(remote, "none", many)) == 40
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight.mul_(1.01)
-        second = remote.follow(model)
-        assert second != held, "the weights go to who is there"
-        assert len(drawn(remote, "none", many)) == 40
+    other.served.stop()
+    assert len(drawn(remote, "none", many)) == 40
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1.01)
+    second = remote.follow(model)
+    assert second != held, "the weights go to who is there"
+    assert len(drawn(remote, "none", many)) == 40
 
-        other.versions, before = ["default"], other.served.paths.count(DRAW)
-        other.served.start()
-        time.sleep(0.5)
-        assert len(drawn(remote, "none", many)) == 40
-        assert other.served.paths.count(DRAW) == before, "it has not these weights"
-        assert remote.follow(model) == second
-        assert other.versions[-1] == f"r1:{second:016x}"
-        weights = dict(model.named_parameters())
-        assert all(torch.equal(other.held[0][name], weight) for name, weight in weights.items())
-        assert len(drawn(remote, "none", many)) == 40
-        assert other.served.paths.count(DRAW) > before + 2
-        away = other.served.url.removesuffix("/v1")
-        about = [said for said in notes.said if away in said]
-        assert "the other servers" in about[0]
-        assert about[-1] == f"{away} is there again and has the weights"
+    other.versions, before = ["default"], other.served.paths.count(DRAW)
+    other.served.start()
+    time.sleep(0.5)
+    assert len(drawn(remote, "none", many)) == 40
+    assert other.served.paths.count(DRAW) == before, "it has not these weights"
+    assert remote.follow(model) == second
+    assert other.versions[-1] == f"r1:{second:016x}"
+    weights = dict(model.named_parameters())
+    assert all(torch.equal(other.held[0][name], weight) for name, weight in weights.items())
+    assert len(drawn(remote, "none", many)) == 40
+    assert other.served.paths.count(DRAW) > before + 2
+    away = other.served.url.removesuffix("/v1")
+    about = [said for said in notes.said if away in said]
+    assert "the other servers" in about[0]
+    assert about[-1] == f"{away} is there again and has the weights"
 
-        other.versions.append("default")  # as after a new start that nobody saw
-        assert len(drawn(remote, "none", many)) == 40
-        assert "it sampled with default" in notes.said[-1]
-    finally:
-        other.served.stop()
+    other.versions.append("default")  # as after a new start that nobody saw
+    assert len(drawn(remote, "none", many)) == 40
+    assert "it sampled with default" in notes.said[-1]
 
 
 def test_one_that_did_not_take_the_weights_keeps_no_other_rank_waiting(
-    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: Sampler, other: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "ANSWER", 1.0)
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
-    other = Sampler()
     other.served.reply = lambda body: (500, {}) if "update_info" in body else other.reply(body)
-    try:
-        both = (sampler.served.url, other.served.url)
-        remote, rank = opened(tiny, both), opened(tiny, both, is_main=False)
-        assert remote.follow(model) == rank.follow(model)
-        began = time.monotonic()
-        assert len(drawn(rank, "none")) == 8
-        assert time.monotonic() - began < 30
-    finally:
-        other.served.stop()
+    both = (sampler.served.url, other.served.url)
+    remote, rank = opened(tiny, both), opened(tiny, both, is_main=False)
+    assert remote.follow(model) == rank.follow(model)
+    began = time.monotonic()
+    assert len(drawn(rank, "none")) == 8
+    assert time.monotonic() - began < 30
 
 
 def test_one_that_hangs_before_it_takes_the_weights_is_named(
-    sampler: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: Sampler, other: Sampler, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PROBE", 0.1)
     monkeypatch.setattr(health, "ANSWER", 1.0)
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
-    other, notes = Sampler(), Notes()
+    notes = Notes()
 
     def hangs(body: dict[str, Any]) -> tuple[int, Any]:
         if other.served.paths[-1].startswith("/pause"):
@@ -356,13 +357,10 @@ def test_one_that_hangs_before_it_takes_the_weights_is_named(
         return other.reply(body)
 
     other.served.reply = hangs
-    try:
-        remote = opened(tiny, (sampler.served.url, other.served.url), report=notes)
-        remote.follow(model)
-        url = other.served.url.removesuffix("/v1")
-        assert [said for said in notes.said if said.startswith(f"{url}: no answer to /health")], notes.said
-    finally:
-        other.served.stop()
+    remote = opened(tiny, (sampler.served.url, other.served.url), report=notes)
+    remote.follow(model)
+    url = other.served.url.removesuffix("/v1")
+    assert [said for said in notes.said if said.startswith(f"{url}: no answer to /health")], notes.said
 
 
 @pytest.fixture(scope="module")
