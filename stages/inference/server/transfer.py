@@ -15,6 +15,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -66,29 +67,36 @@ class Sender:
         `given_up(server)`. Raises OSError where none is left.
         """
         with contextlib.ExitStack() as scope:
+            beside = scope.enter_context(ThreadPoolExecutor(sum(workers)))  # a thread for each worker
             lines, lost = self._gathered(workers, given_up, scope)
 
-            def give(head: dict[str, Any], data: memoryview | None = None) -> None:
-                for server in [each for each in lines if each not in lost]:
+            def begin(head: dict[str, Any], data: memoryview | None = None) -> list[tuple[int, Future[None]]]:
+                return [
+                    (server, beside.submit(_give, line, head, data))
+                    for server in lines
+                    if server not in lost
+                    for line in lines[server]
+                ]
+
+            def end(given: list[tuple[int, Future[None]]]) -> None:
+                for server, one in given:
                     try:
-                        for line in lines[server]:
-                            _say(line, head)
-                            if data is not None:
-                                line.sendall(data)
+                        one.result()
                     except OSError as error:
-                        lost[server] = str(error) or type(error).__name__
+                        lost.setdefault(server, str(error) or type(error).__name__)
                         for line in lines[server]:
-                            line.close()
+                            _hang_up(line)
                 if len(lost) == len(workers):
                     raise ConnectionError("; ".join(lost.values()))
 
             total = 0
             for name, weight in weights:
                 whole = weight.detach().contiguous().cpu()
-                total += fingerprint([whole])
                 kind = str(whole.dtype).removeprefix("torch.")
-                give({"name": name, "dtype": kind, "shape": list(whole.shape)}, _bytes(whole))
-            give({"fingerprint": total % 2**64})
+                given = begin({"name": name, "dtype": kind, "shape": list(whole.shape)}, _bytes(whole))
+                total += fingerprint([whole])  # while it is on its way
+                end(given)
+            end(begin({"fingerprint": total % 2**64}))
         return Sent(total % 2**64, lost)
 
     def _gathered(
@@ -133,8 +141,9 @@ class Sender:
     def _admit(self, look: selectors.BaseSelector, scope: contextlib.ExitStack) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             line, _ = self._door.accept()
-            scope.callback(line.close)
+            scope.callback(_hang_up, line)
             line.setblocking(False)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a small weight waits for no other
             guest = Guest(line, len(self.secrets[0]), time.monotonic() + GREETING)
             look.register(line, selectors.EVENT_READ, guest)
 
@@ -191,6 +200,19 @@ def local_address(host: str, port: int) -> str:
 
 def _bytes(tensor: Tensor) -> memoryview:
     return tensor.view(-1).view(torch.uint8).numpy().data
+
+
+def _give(line: socket.socket, head: dict[str, Any], data: memoryview | None) -> None:
+    _say(line, head)
+    if data is not None:
+        line.sendall(data)
+
+
+def _hang_up(line: socket.socket) -> None:
+    """Closes `line`; a thread that sends on it ends with an OSError at once."""
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+    line.close()
 
 
 def _say(line: socket.socket, what: dict[str, Any]) -> None:
