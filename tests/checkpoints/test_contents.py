@@ -437,7 +437,7 @@ def test_a_broken_state_is_bad_input_with_its_name(killed: Path, whole: Path, te
             resume=True,
         )
 
-    for path, content in ((state / "state.json", text), (state / "state.safetensors", text)):
+    for path, content in ((state / "state.json", text), (state / "rank_00000.safetensors", text)):
         kept = path.read_bytes()
         path.write_bytes(content)
         with pytest.raises(R1Error, match=r"state\.json|step_000002|made with other options") as caught:

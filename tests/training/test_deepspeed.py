@@ -257,6 +257,10 @@ def test_a_kill_ends_all_processes_and_any_number_goes_on(
             f"r1 {stage}: rank {kill} was killed by SIGKILL, and the run ended; "
             f"{bench.folder / out}.partial keeps what is done, add --resume to go on"
         ]
+    state = max((bench.folder / f"{out}.partial" / "state").glob("step_*"))
+    sizes = [path.stat().st_size for path in state.glob("rank_*.safetensors")]
+    assert len(sizes) == (2 if begun else 1)
+    assert max(sizes) < 1.2 * min(sizes), "each rank writes its share"
     bench.run(stage, out, "--save-every", 2, "--resume", *last)
     assert_alike(bench.one(stage), bench.folder / out)
 

@@ -18,20 +18,20 @@ from typing import Any
 
 import torch
 
-from stages.checkpoints import checkpoint, shards
+from stages.checkpoints import checkpoint, shares
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.checkpoints.companions import rehearse
 from stages.inference.fingerprint import fingerprint
 from stages.records import jsonl
 from stages.records.record import code_version, digest
 from stages.runtime import atomic
-from stages.runtime.errors import BadInput, R1Error, UsageError
+from stages.runtime.errors import BadInput, R1Error, StreamError, UsageError
 from stages.runtime.lock import hold
 from stages.settings.groups import Optimizer, Saving
 from stages.training.loop.job import Job
 from stages.training.loop.track import Tracker
 from stages.training.parallel.agreement import appears, check_alike, together
-from stages.training.parallel.replicas import MOMENTS, Replicas, Strategy
+from stages.training.parallel.replicas import Replicas, Strategy
 from stages.training.parallel.world import World
 from stages.training.policy import Policy
 
@@ -227,7 +227,7 @@ class State:
                     atomic.force(path)
         target = self.work / "state" / f"step_{self.step:06d}"
         with self._appearing(target) as directory:
-            shards.write(directory, "state", self.strategy.state())
+            self._write_share(directory)
             position = {
                 "identity": self.identity,
                 "step": self.step,
@@ -247,6 +247,15 @@ class State:
                     shutil.rmtree(old)
             for outdated in (*self._references()[:-1], *self.work.glob("eval_*.journal")):
                 outdated.unlink()
+
+    def _write_share(self, directory: Path | None) -> None:
+        """Each rank its own share, into the directory that rank 0 fills."""
+        place = Path(self.world.gather(str(directory))[0])
+        with together(self.world), checkpoint.writing(place):
+            if not self.is_main and not appears(place):
+                raise StreamError(f"cannot write {place}: it is not to be seen here")
+            for path in shares.write(place, self.world.rank, self.strategy.state()):
+                atomic.force(path)
 
     @contextlib.contextmanager
     def _appearing(self, path: Path) -> Iterator[Path | None]:
@@ -345,20 +354,16 @@ class State:
                 )
             self.step, self.updates = int(position["step"]), int(position["updates"])
             self.extra, self.last = dict(position["extra"]), dict(position["last"])
-        weights = dict(self.policy.parameters())
         with torch.no_grad(), _resuming(found):
-            for name, value in shards.read(found, "state", "weight."):
-                weights.pop(name).copy_(value)
-            if weights:
-                raise ValueError(f"it has no {next(iter(weights))}")
+            stored = shares.Stored(found)
+            for name, weight in self.policy.parameters():
+                weight.copy_(stored.whole(f"weight.{name}", weight))
         return found
 
     def _restore(self, state: Path) -> None:
         """Gives the spread what `save` took from it, on whatever number of processes that was."""
         with _resuming(state):
-            for key in ("weight", *MOMENTS):
-                for name, value in shards.read(state, "state", f"{key}."):
-                    self.strategy.restore(key, name, value)
+            self.strategy.restore(shares.Stored(state))
         self.report.note(f"resumed after step {self.step}")
 
     def publish(self) -> Checkpoint:

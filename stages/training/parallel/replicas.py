@@ -11,11 +11,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from stages.checkpoints.shares import Share, Stored
 from stages.settings.groups import Optimizer
 from stages.training.parallel.world import World
 from stages.training.policy import Policy
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps for a weight
+STEP = "step"  # how often a weight was updated: one number
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # what AdamW keeps for a weight
 
 
 class Strategy(Protocol):
@@ -33,12 +35,13 @@ class Strategy(Protocol):
         Where that is 0 or no finite number, no weight changes.
         """
 
-    def state(self) -> Iterator[tuple[str, Tensor]]:
-        """What a run resumes from, whole: `weight.NAME` in float32, and each of `MOMENTS` as
-        `exp_avg.NAME`."""
+    def state(self) -> Iterator[Share]:
+        """This rank's share of what a run resumes from: `weight.NAME` in float32, and each of `MOMENTS` as
+        `exp_avg.NAME`. The shares of all ranks are the whole.
+        """
 
-    def restore(self, key: str, name: str, value: Tensor) -> None:
-        """Takes over one tensor of `state`, the same one on all ranks."""
+    def restore(self, stored: Stored) -> None:
+        """Takes over what the ranks of another world, or of this one, wrote of their `state`."""
 
     def weights(self) -> Iterator[tuple[str, Tensor]] | None:
         """All weights of the model in float32, one at a time, for a checkpoint; None where the model holds
@@ -75,19 +78,25 @@ class Replicas:
             self.adamw.step()
         return norm
 
-    def state(self) -> Iterator[tuple[str, Tensor]]:
+    def state(self) -> Iterator[Share]:
         for name, weight in self.named.items():
-            yield f"weight.{name}", weight
-            for key, value in self.adamw.state.get(weight, {}).items():
-                yield f"{key}.{name}", torch.as_tensor(value)
+            size = weight.numel()
+            start, stop = (size * rank // self.world.size for rank in (self.world.rank, self.world.rank + 1))
+            for key, value in {"weight": weight, **self.adamw.state.get(weight, {})}.items():
+                if key != STEP:
+                    yield Share(f"{key}.{name}", start, value.detach().reshape(-1)[start:stop])
+                elif start == 0:
+                    yield Share(f"{key}.{name}", 0, torch.as_tensor(value).reshape(1))
 
     @torch.no_grad()
-    def restore(self, key: str, name: str, value: Tensor) -> None:
-        weight = self.named[name]
-        if key == "weight":
-            weight.copy_(value)
-        else:
-            self.adamw.state[weight][key] = value.to(weight.device)
+    def restore(self, stored: Stored) -> None:
+        for name, weight in self.named.items():
+            weight.copy_(stored.whole(f"weight.{name}", weight))
+            for key in MOMENTS:
+                if f"{key}.{name}" in stored:
+                    like = torch.tensor(0.0) if key == STEP else weight
+                    value = stored.whole(f"{key}.{name}", like)
+                    self.adamw.state[weight][key] = value.to(weight.device)
 
     def weights(self) -> None:
         return None

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.checkpoints.shares import Share, Stored
 from stages.runtime.errors import Unavailable, UsageError
 from stages.settings.groups import Optimizer
 from stages.training.parallel.configuration import INSTALL, configuration
-from stages.training.parallel.replicas import MOMENTS, adamw
+from stages.training.parallel.replicas import MOMENTS, STEP, adamw
 from stages.training.parallel.world import BACKENDS, World
 from stages.training.policy import Policy, gathered
 from stages.training.rows import Row
@@ -118,28 +119,48 @@ class Zero:
         overflow = self.engine.optimizer.overflow
         return math.nan if overflow else float(self.engine.optimizer._global_grad_norm)
 
-    def state(self) -> Iterator[tuple[str, Tensor]]:
-        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
-
-        (steps,) = {float(state["step"]) for state in self._flat_states()} or {0.0}
+    def state(self) -> Iterator[Share]:
+        (steps,) = {float(state[STEP]) for state in self._flat_states()} or {0.0}
         for name, weight in self.named.items():
-            yield f"weight.{name}", safe_get_full_fp32_param(weight).view(self._shape(weight))
-            yield f"step.{name}", torch.tensor(steps)
-            for key in MOMENTS[1:]:
-                moment = safe_get_full_optimizer_state(weight, key)
-                yield f"{key}.{name}", moment.view(self._shape(weight))
+            start, values = self._share(weight)
+            for key, value in values.items():
+                yield Share(f"{key}.{name}", start, value)
+            if start == 0 and values:
+                yield Share(f"{STEP}.{name}", 0, torch.tensor([steps]))
 
-    def restore(self, key: str, name: str, value: Tensor) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
-
-        weight = self.named[name]
-        if key == "step":
+    @torch.no_grad()
+    def restore(self, stored: Stored) -> None:
+        for name, weight in self.named.items():
+            start, values = self._share(weight)
+            for key, value in values.items():
+                if key == "weight" or f"{key}.{name}" in stored:  # a weight without gradients has no moments
+                    value.copy_(stored.read(f"{key}.{name}", start, start + len(value)))
+        for known in list(stored.names(f"{STEP}."))[:1]:  # all weights were updated as often
             for state in self._flat_states():
-                state["step"].copy_(value)
-        elif key == "weight":
-            safe_set_full_fp32_param(weight, value)
-        else:
-            safe_set_full_optimizer_state(weight, value, key)
+                state[STEP].copy_(stored.read(f"{STEP}.{known}", 0, 1)[0])
+
+    def _share(self, weight: Any) -> tuple[int, dict[str, Tensor]]:
+        """Where this rank's share of a weight begins, and the share of it and of its moments in float32: what
+        DeepSpeed computes with, and no copy. It may be empty.
+        """
+        moments = MOMENTS[1:]
+        if self.whole:
+            fragment = weight._hp_mapping
+            if fragment is None:
+                return 0, {}
+            kept = {"weight": fragment.hp_fragment}
+            kept |= {key: fragment.get_optim_state_fragment(key) for key in moments}
+            return fragment.lp_fragment_address.start, kept
+        zero = self.engine.optimizer
+        group, place, size = zero.grad_position[zero.get_param_id(weight)]
+        start = zero._get_param_partition_rank(weight) * size
+        size = min(size, weight.ds_numel - start)  # what follows fills the last share up
+        if size <= 0:
+            return 0, {}
+        flat = zero.fp32_partitioned_groups_flat[group]
+        kept = {"weight": flat.narrow(0, place, size)}
+        kept |= {key: self.adamw.state[flat][key].narrow(0, place, size) for key in moments}
+        return start, kept
 
     def weights(self) -> Iterator[tuple[str, Tensor]] | None:
         if self.whole and not self.bf16:
