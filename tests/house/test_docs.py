@@ -134,6 +134,11 @@ def test_the_table_of_rewards_is_what_their_code_says() -> None:
         assert path.read_text("utf-8") == text, f"{path.name} is out of date: run `just docs`"
 
 
+def test_the_pictures_of_the_house_are_what_its_code_draws() -> None:
+    for path, text in runpy.run_path(str(DOCS / "site" / "pictures.py"))["pictures"]().items():
+        assert path.read_text("utf-8") == text, f"{path.name} is out of date: run `just docs`"
+
+
 @pytest.mark.parametrize("text", [*TEXTS, *SCRIPTS], ids=lambda path: path.name)
 def test_lines_have_at_most_110_characters(text: Path) -> None:
     """But rows of tables and addresses, which cannot be broken."""
@@ -268,7 +273,7 @@ def shell(code: str, folder: Path, timeout: float = 600) -> str:
 def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> None:
     if text.name == "extending.md":
         pytest.skip("test_extending.py runs it, on a copy of the tree that has its examples")
-    if text.name == "README.md" and "R1_README" not in os.environ:
+    if text.name in ("README.md", "tutorial.md") and "R1_README" not in os.environ:
         pytest.skip("trains for 6 minutes or more: `just test-readme` runs it")
     runnable = [block for block in blocks(text) if block.runs]
     if not runnable:
