@@ -9,6 +9,7 @@ block without a language follows, it is what the commands print.
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import os
 import re
@@ -137,6 +138,17 @@ def test_the_table_of_rewards_is_what_their_code_says() -> None:
 def test_the_pictures_of_the_house_are_what_its_code_draws() -> None:
     for path, text in runpy.run_path(str(DOCS / "site" / "pictures.py"))["pictures"]().items():
         assert path.read_text("utf-8") == text, f"{path.name} is out of date: run `just docs`"
+
+
+def test_the_recording_of_a_terminal_shows_the_commands_that_are_recorded() -> None:
+    code = runpy.run_path(str(DOCS / "site" / "recording.py"))
+    drawn = html.unescape(re.sub("<[^>]+>", "", (DOCS / "images" / "terminal.svg").read_text("utf-8")))
+    drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
+    for shown in code["SHOWN"]:
+        for line in shown.splitlines():
+            assert line in drawn, "terminal.svg is out of date: run `just pictures`"
+    for words in commands("\n".join((code["BEFORE"], *code["SHOWN"], code["PAGE"]))):
+        assert {w for w in words[2:] if re.match(r"--?[A-Za-z]", w)} <= known_flags(words[1]), words
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *SCRIPTS], ids=lambda path: path.name)
