@@ -162,8 +162,8 @@ def check_held(
 
 
 def lacking(problem: Record, given: Sequence[Part], ever: Ever | None = None) -> str:
-    """Why a reward that counts can judge no completion of the problem, as an empty one and its first probe
-    show; "" where all may that ever hold for it.
+    """Why a reward that counts can judge no completion of the problem, as an empty one shows; "" where all
+    may that ever hold for it. Of an empty one `language` says nothing, so a cheap rule's probe decides then.
 
     Only what is judged at once is asked: neither a user's function, nor a model, nor a program is run.
     """
@@ -177,7 +177,8 @@ def lacking(problem: Record, given: Sequence[Part], ever: Ever | None = None) ->
             continue
         empty = problem.adding(completion="", finish="stop", meta=made)
         verdict = judge(empty, **part.options)
-        if verdict is not None and verdict[0] is None and (probes := _hook(part, "probes")):
+        probes = None if part.pooled else _hook(part, "probes")
+        if verdict is not None and verdict[0] is None and probes is not None:
             for completion, _ in probes(problem, **part.options)[:1]:
                 verdict = judge(empty.adding(completion=completion), **part.options)
         if verdict is not None and verdict[0] is None:
