@@ -280,7 +280,7 @@ def shell(code: str, folder: Path, timeout: float = 600) -> str:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)  # the tutorial, on a machine that does other work
 @names
 def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> None:
     if text.name == "extending.md":
