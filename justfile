@@ -39,9 +39,9 @@ test-all *ARGS:
 test-failed:
     python -m pytest --last-failed --last-failed-no-failures none
 
-# The README's pipelines as they are printed, which take 6 minutes or more
+# The pipelines of the README and the tutorial as they are printed, which take 15 minutes or more
 test-readme:
-    R1_README=1 python -m pytest tests/house/test_docs.py -k "as_printed and README"
+    R1_README=1 python -m pytest tests/house/test_docs.py -k "as_printed and (README or tutorial)"
 
 # Style and types
 lint:
@@ -49,9 +49,19 @@ lint:
     ruff format --check .
     mypy
 
-# Write docs/stages/ anew from the help of each stage
+# Write docs/stages/ anew from the help of each stage, and the pictures of the house from the code
 docs:
     python docs/pages.py
+    python docs/site/pictures.py
+
+# Record a terminal and take a picture of the report page, for the README: two or three minutes
+pictures:
+    python docs/site/recording.py
+
+# docs/ as a site in the folder site/, without a warning or not at all
+site:
+    NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict -f docs/site/mkdocs.yml
+    @echo "to read it: python -m http.server -d site"
 
 # Start-up time, records per second, verdicts per second
 bench:

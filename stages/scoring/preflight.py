@@ -163,18 +163,24 @@ def check_held(
 
 def lacking(problem: Record, given: Sequence[Part], ever: Ever | None = None) -> str:
     """Why a reward that counts can judge no completion of the problem, as an empty one shows; "" where all
-    may that ever hold for it.
+    may that ever hold for it. Of an empty one `language` says nothing, so a cheap rule's probe decides then.
 
     Only what is judged at once is asked: neither a user's function, nor a model, nor a program is run.
     """
     ever = ever or Ever(ALWAYS)
+    made = stamp(problem, "generate", tokens=0, max_tokens=sys.maxsize)
     for part in given:
         judge = part.quick if part.pooled else part.function
         if part.custom or part.many or part.after or not part.weight or judge is None:
             continue
         if not ever(part, problem):
             continue
-        verdict = judge(problem.adding(completion="", finish="stop"), **part.options)
+        empty = problem.adding(completion="", finish="stop", meta=made)
+        verdict = judge(empty, **part.options)
+        probes = None if part.pooled else _hook(part, "probes")
+        if verdict is not None and verdict[0] is None and probes is not None:
+            for completion, _ in probes(problem, **part.options)[:1]:
+                verdict = judge(empty.adding(completion=completion), **part.options)
         if verdict is not None and verdict[0] is None:
             return f"{part.name}: {verdict[1]}"
     return ""

@@ -66,7 +66,7 @@ class Policy:
         self.device = torch.device(device_of(engine)) if planned else self.model.device
         self.autocast = computes_in_half(engine, self.device)
         if lora.lora:
-            self.model = _adapted(self.model, lora, seed)
+            self.model = _adapted(self.model, lora, seed, planned=planned)
         self.lora = bool(lora.lora)
         if not execution_of(self.unwrapped).flat:
             self._check_backward()
@@ -315,7 +315,7 @@ def _check_targets(name: str, targets: list[str], *, trust: bool) -> None:
             raise UsageError(f"--lora-targets: {name} has no layer {target!r}; its linear ones are {known}")
 
 
-def _adapted(model: Any, lora: Lora, seed: int) -> Any:
+def _adapted(model: Any, lora: Lora, seed: int, *, planned: bool) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
@@ -332,6 +332,8 @@ def _adapted(model: Any, lora: Lora, seed: int) -> Any:
         )
     except ValueError as error:
         raise UsageError(f"--lora-targets {lora.lora_targets}: {error}") from error
+    if planned:
+        return adapted
     execution = execution_of(adapted.get_base_model())
     adapted.get_base_model().set_attn_implementation(ATTENTION if execution.flat else execution.attention)
     return adapted

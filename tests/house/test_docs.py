@@ -9,6 +9,7 @@ block without a language follows, it is what the commands print.
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import os
 import re
@@ -132,6 +133,22 @@ def test_each_stage_has_the_page_that_its_help_makes() -> None:
 def test_the_table_of_rewards_is_what_their_code_says() -> None:
     for path, text in runpy.run_path(str(DOCS / "pages.py"))["rewards"]().items():
         assert path.read_text("utf-8") == text, f"{path.name} is out of date: run `just docs`"
+
+
+def test_the_pictures_of_the_house_are_what_its_code_draws() -> None:
+    for path, text in runpy.run_path(str(DOCS / "site" / "pictures.py"))["pictures"]().items():
+        assert path.read_text("utf-8") == text, f"{path.name} is out of date: run `just docs`"
+
+
+def test_the_recording_of_a_terminal_shows_the_commands_that_are_recorded() -> None:
+    code = runpy.run_path(str(DOCS / "site" / "recording.py"))
+    drawn = html.unescape(re.sub("<[^>]+>", "", (DOCS / "images" / "terminal.svg").read_text("utf-8")))
+    drawn = drawn.replace("\N{NO-BREAK SPACE}", " ")
+    for shown in code["SHOWN"]:
+        for line in shown.splitlines():
+            assert line in drawn, "terminal.svg is out of date: run `just pictures`"
+    for words in commands("\n".join((code["BEFORE"], *code["SHOWN"], code["PAGE"]))):
+        assert {w for w in words[2:] if re.match(r"--?[A-Za-z]", w)} <= known_flags(words[1]), words
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *SCRIPTS], ids=lambda path: path.name)
@@ -263,12 +280,12 @@ def shell(code: str, folder: Path, timeout: float = 600) -> str:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)  # the tutorial, on a machine that does other work
 @names
 def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> None:
     if text.name == "extending.md":
         pytest.skip("test_extending.py runs it, on a copy of the tree that has its examples")
-    if text.name == "README.md" and "R1_README" not in os.environ:
+    if text.name in ("README.md", "tutorial.md") and "R1_README" not in os.environ:
         pytest.skip("trains for 6 minutes or more: `just test-readme` runs it")
     runnable = [block for block in blocks(text) if block.runs]
     if not runnable:
@@ -277,6 +294,8 @@ def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> N
     if text.name == "README.md":  # begins with nothing but the model and data that its first lines name
         shutil.copytree(folder / "ckpt" / "base", here / "ckpt" / "base")
         shutil.copytree(folder / "data", here / "data")
+    elif text.name == "tutorial.md":
+        here.mkdir()
     else:
         shutil.copytree(folder, here)
         shutil.copytree(DOCS / "recipes", here / "docs" / "recipes")

@@ -14,8 +14,9 @@ from stages import score
 from stages.programs import compiled
 from stages.records.record import Record
 from stages.rewards import code
-from stages.runtime.errors import R1Error, UsageError
-from stages.scoring.preflight import faults
+from stages.runtime.errors import BadInput, R1Error, UsageError
+from stages.runtime.report import SILENT
+from stages.scoring.preflight import check_judgeable, faults
 
 SUM = {"id": "s", "prompt": "What is 3+4?", "answer": "7"}
 
@@ -43,6 +44,16 @@ def found(*specs: str, template: str | None = None, **fields: Any) -> dict[str, 
 def test_a_reference_that_accuracy_cannot_use_is_a_fault(answer: Any, why: str | None) -> None:
     reasons = found("accuracy", answer=answer)
     assert why in reasons["accuracy"] if why else reasons == {}
+
+
+@pytest.mark.parametrize("spec", ["language", "soft_overlong", "soft_overlong:cache=16", "cosine", "length"])
+def test_a_run_may_learn_from_what_an_empty_completion_does_not_earn(spec: str) -> None:
+    check_judgeable([Record(SUM)], ["accuracy", spec], SILENT)
+
+
+def test_a_run_is_refused_where_no_problem_has_a_language() -> None:
+    with pytest.raises(BadInput, match="no target language"):
+        check_judgeable([Record({**SUM, "prompt": "3+4"})], ["language"], SILENT)
 
 
 def test_a_choice_is_judged_by_its_options_not_by_their_mathematics() -> None:
