@@ -21,6 +21,7 @@ from stages.runtime.results import Styled
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.text import Text
 
 REDRAW = 0.1  # seconds between two states of the bar
 PLAIN = 30.0  # seconds between two plain lines
@@ -264,6 +265,16 @@ class Picture:
         self._stream.write(up + taken.get().replace("\n", "\x1b[K\n") + "\x1b[J")
         self._stream.flush()
         self._drawn = len(lines)
+
+
+def styled(*pieces: Styled) -> Text:
+    """Pieces of text with the looks that a terminal gives them."""
+    from rich.text import Text
+
+    made = Text(overflow="fold")
+    for piece in pieces:
+        made.append(piece, LOOKS[piece.look])
+    return made
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

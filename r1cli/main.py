@@ -24,7 +24,7 @@ import typer.main
 
 from r1cli import helptext, streams
 from r1cli.console import Console
-from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
+from r1cli.streams import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
 from stages.runtime import shown
 from stages.runtime.errors import R1Error, StreamError, UsageError, nearest
 

@@ -1,6 +1,7 @@
-"""Text for people on a terminal: in colour, wrapped to its width, in a pager where it is long.
+"""Text for people on a terminal: in colour, wrapped to its width, with keys or in a pager where it is long.
 
-Anywhere else it goes out as it is, without rich.
+Anywhere else it goes out as it is, without rich. The keys are Textual's (screen.py). It takes a quarter of a
+second to load, so the first screen stands there before that. Whatever ends it, the terminal is as it was.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from r1cli.console import LOOKS
-from r1cli.exits import Terminated
-from r1cli.streams import Product, ReaderGone, Write
-from stages.runtime.results import Styled
+from r1cli.console import LOOKS, styled
+from r1cli.streams import Product, ReaderGone, Terminated, Write
+from stages.runtime.results import Styled, View
 
 if TYPE_CHECKING:
     from r1cli.console import Console
 
 LESS = "FRX"  # ends by itself where all fits, shows colours, leaves the text on the screen: as git sets it
+ENTER, LEAVE = "\x1b[?1049h\x1b[2J\x1b[H", "\x1b[?1049l\x1b[?25h\x1b[0m"
+SIGNALS = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT, signal.SIGTERM, signal.SIGHUP)
 NARROWEST, USUAL = 20, 80  # columns; of a terminal that does not say how many it has
 
 
@@ -118,3 +121,79 @@ def _program() -> list[str] | None:
     except ValueError:
         words = []
     return words if words and shutil.which(words[0]) else None
+
+
+def wanted(view: View, stdout: Product) -> bool:
+    """Whether there is a terminal with keys, and more to see than its screen has room for."""
+    terminal = stdout.fileno()
+    if not os.isatty(terminal) or os.environ.get("TERM", "dumb") == "dumb" or os.environ.get("PAGER") == "":
+        return False
+    if not view.has(0):
+        return False
+    size = os.get_terminal_size(terminal)
+    lines = "".join(view.body()).split("\n")
+    return view.has(1) or sum(1 + len(line) // max(size.columns, 1) for line in lines) >= size.lines
+
+
+def read(view: View, stdout: Product, *, plain: bool) -> None:
+    """Shows the records until the user has seen enough.
+
+    Raises KeyboardInterrupt for Ctrl-C, Terminated for a signal, and the error that the records ended with.
+    """
+    with _terminal(stdout.fileno()):
+        _first(view, stdout, plain)
+        from r1cli import screen  # Textual takes a quarter of a second
+
+        signalled, failed = screen.run(view, plain=plain)
+    if signalled == signal.SIGINT:
+        raise KeyboardInterrupt
+    if signalled:
+        raise Terminated(signalled)
+    if failed:
+        raise RuntimeError("the screen failed; --no-keys shows the records without it")
+    if view.error is not None:
+        raise view.error
+
+
+@contextlib.contextmanager
+def _terminal(terminal: int) -> Iterator[None]:
+    """The terminal stands under 0, 1 and 2, where Textual looks for it; after the block all is as before."""
+    before = termios.tcgetattr(terminal)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    kept = {number: os.dup(number) for number in (0, 1, 2)}
+    keys = os.open(os.ttyname(terminal), os.O_RDWR | os.O_NOCTTY)
+    try:
+        for number in kept:
+            os.dup2(keys, number)
+        silent = termios.tcgetattr(terminal)
+        silent[3] &= ~(termios.ECHO | termios.ICANON)  # a key that is pressed early is for the reader
+        termios.tcsetattr(terminal, termios.TCSANOW, silent)
+        yield
+    finally:
+        with contextlib.suppress(OSError, termios.error):
+            os.write(keys, LEAVE.encode())
+            termios.tcsetattr(keys, termios.TCSANOW, before)
+        for number, descriptor in kept.items():
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(keys)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _first(view: View, stdout: Product, plain: bool) -> None:
+    """The first screen, by rich alone."""
+    from rich.console import Console as RichConsole
+
+    size = os.get_terminal_size(stdout.fileno())
+    rich = RichConsole(
+        file=sys.stderr,
+        width=max(size.columns, 1),
+        force_terminal=True,
+        color_system=None if plain else "standard",
+    )
+    with rich.capture() as taken:
+        for each in (view.title(), view.verdict()):
+            rich.print(styled(each), no_wrap=True, overflow="ellipsis", highlight=False)
+        rich.print(styled(*view.body()), highlight=False)
+    stdout.write((ENTER + "\r\n".join(taken.get().split("\n")[: size.lines - 1])).encode())

@@ -8,8 +8,8 @@ import os
 import time
 
 from r1cli.console import Console
-from r1cli.exits import Terminated
 from r1cli.signature import Stage
+from r1cli.streams import Terminated
 from stages.runtime import rank
 from stages.runtime.errors import DryRun, PeerLost, R1Error, UsageError
 

@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from r1cli import outputs, ranks, streams
+from r1cli import outputs, pages, ranks, streams
 from r1cli.command import FILES, GIVEN, JSON, OUTPUT, PLAIN, QUIET, RENAMED, RESUME, VERBOSE
 from r1cli.console import Console
-from r1cli.exits import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
-from r1cli.pages import Pages
 from r1cli.signature import Stage, arguments_of
+from r1cli.streams import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
 from stages.checkpoints.checkpoint import Checkpoint, partial_of
 from stages.records import jsonl
 from stages.runtime import shown
 from stages.runtime.errors import NoRecords, R1Error, StreamError, Unavailable, UsageError
-from stages.runtime.results import Results, Styled
+from stages.runtime.results import Browsable, Results, Styled
 
 
 def perform(
@@ -203,15 +202,20 @@ def _write(
 
 def _pour(product: Any, path: str | None, console: Console, stdout: streams.Product) -> None:
     count = 0
+    view = product.view() if isinstance(product, Browsable) and path in (None, "-") else None
+    if view is not None and pages.wanted(view, stdout):
+        with console.held():
+            pages.read(view, stdout, plain=console.plain)
+        return
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(streams.opened(path, stdout))
-        pages = stack.enter_context(Pages(write, stdout if path in (None, "-") else None, console))
+        drawn = stack.enter_context(pages.Pages(write, stdout if path in (None, "-") else None, console))
         if hasattr(product, "close"):  # whatever happens, the stage's backends are closed
             stack.callback(product.close)
         for part in _reading(product):
             count += 1
             if isinstance(part, Styled):
-                pages.write(part)
+                drawn.write(part)
             else:
                 write(part.encode() if isinstance(part, str) else jsonl.encode(part))
     if not console.summarised:

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from stages.records.record import Record
 
 Write = Callable[[bytes], object]
+# Exit codes of a run that no error of stages.runtime.errors ended: 74, or 128 + the signal, as shells count.
+READ_OR_WRITE = 74
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived: everything is closed on the way out, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 class ReaderGone(Exception):
@@ -126,7 +138,9 @@ def records(files: tuple[str, ...], *, needed: bool, example: str) -> Iterator[R
             raise StreamError(f"cannot read {path}: {_unread(path)}")
     if needed:
         _refuse_terminal(files, example)
-    return _records(files, example)
+    from stages.records.jsonl import Source  # 20 ms that `r1 --help` does without
+
+    return Source(files, _records(files, example))
 
 
 def named(files: Sequence[str]) -> str:
@@ -150,7 +164,7 @@ def _unread(path: str) -> str:
 
 def _records(files: tuple[str, ...], example: str) -> Iterator[Record]:
     _refuse_terminal(files, example)
-    from stages.records import jsonl  # 20 ms that `r1 --help` does without
+    from stages.records import jsonl
 
     yield from jsonl.read(files)
 

@@ -8,6 +8,7 @@ seed, the problem's id and the sample's number alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from stages.records.problem import drafted
 from stages.records.record import Record
 from stages.records.shard import Shard, sharded
 from stages.runtime.errors import UsageError
-from stages.runtime.report import SILENT, Report
+from stages.runtime.report import SILENT, Report, speed
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
 from stages.settings.options import Alias, Doc, Flag
 from stages.settings.training import GeneratedSamples, Prefill, Seed, TemplateName
@@ -93,6 +94,7 @@ def run(
         tokens=settings.tokens,
     )
     made = cut = length = 0
+    began = time.monotonic()
     report.start(None, "completions")
     for record in complete(
         taken,
@@ -109,4 +111,5 @@ def run(
         yield record
     mean = length / made if made else 0.0
     reused = f", {journal.taken} taken over" if journal is not None and journal.taken else ""
-    report.summary(f"made {made} completions, mean {mean:.1f} tokens, {cut} cut at the limit{reused}")
+    fast = "" if reused else speed(length, time.monotonic() - began)  # the model is loaded in this time, too
+    report.summary(f"made {made} completions, mean {mean:.1f} tokens, {cut} cut at the limit{reused}{fast}")

@@ -1,8 +1,8 @@
 """Show records as a person reads them: the problem, the thinking, the answer, and why it got its rewards.
 
-On a terminal in colour, wrapped, in a pager ($PAGER, else less) where it is longer than the screen; in a pipe
-as plain text. A group's completions come best first. With --diff the records are compared with those of
-another file by problem and id, and what became other is shown, the greatest loss first.
+On a terminal in colour, with keys to turn the records over: n next, p previous, w next wrong completion, q
+end. In a pipe as plain text. A group's completions come best first. With --diff the records are compared with
+those of another file by problem and id, and what became other is shown, the greatest loss first.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import Annotated
 
 from stages.formats.foreign import as_records
 from stages.overview import record_text
-from stages.overview.differences import Differences, mean
-from stages.overview.values import is_number, number, short
+from stages.overview.differences import Differences
+from stages.overview.shelf import Shelf, rank
 from stages.records import jsonl
 from stages.records.record import Record, group_of, seed_of
 from stages.records.where import Where
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
-from stages.runtime.results import Styled
 from stages.settings.options import Doc, Flag, Range
 
 EXAMPLES = (
@@ -66,6 +65,7 @@ class Settings:
     fold: Annotated[
         int, Doc("Characters of thinking to show, its beginning and its end; 0 shows all."), Range(low=0)
     ] = 2000
+    keys: Annotated[bool, Doc("On a terminal, turn the records over with keys; else in a pager.")] = True
 
 
 def run(
@@ -85,24 +85,16 @@ def run(
     counted = chosen.counted(as_records(records, report), report)
     if settings.diff is not None:
         other = as_records(jsonl.read_file(settings.diff), report)
-        yield from _compared(Differences(counted, other, chosen), settings, report)
-        chosen.check()
-        return
-    found: Iterable[Record] = filter(chosen, counted)
+        return _compared(Differences(counted, other, chosen), chosen, report)
+    found: Iterator[Record] = filter(chosen, counted)
     if settings.sample is not None:
         found = _sampled(found, settings.sample, settings.seed)
-    shown = 0
     if settings.group is not None:
-        batch = sorted(found, key=_rank)
-        kept = batch[: settings.limit]
-        shown = len(kept)
-        yield from _together(batch, kept, settings)
-    else:
-        for record in itertools.islice(found, settings.limit):
-            shown += 1
-            yield from record_text.of_record(record, settings.fold)
-    chosen.check()
-    report.summary(f"{shown} of {chosen.read} records" + ("" if chosen.ended else " read so far"))
+        return _together(found, chosen, report)
+    shelf = Shelf(
+        itertools.islice(found, settings.limit), settings.fold, lambda shown: chosen.end(shown, report)
+    )
+    return shelf if settings.keys else (piece for piece in shelf)
 
 
 class _Chosen:
@@ -132,6 +124,11 @@ class _Chosen:
         self.met = True
         return self.where is None or self.where(record)
 
+    def end(self, shown: int, report: Report) -> None:
+        """Says how many were shown. Raises as `check` does."""
+        self.check()
+        report.summary(f"{shown} of {self.read} records" + ("" if self.ended else " read so far"))
+
     def check(self) -> None:
         """Once all is read: raises UsageError for an id, a problem or a field that no record has."""
         if not self.ended:
@@ -155,31 +152,18 @@ def _sampled(records: Iterable[Record], size: int, seed: int) -> Iterator[Record
     yield from (record for _, record in sorted(held, key=lambda each: each[0]))
 
 
-def _rank(record: Record) -> tuple[bool, float]:
-    """The highest reward first, what has none last."""
-    reward = record.get("reward")
-    return (False, -reward) if reward is not None and is_number(reward) else (True, 0)
+def _together(found: Iterable[Record], chosen: _Chosen, report: Report) -> Iterator[str]:
+    """The completions of a problem, the best first."""
+    batch = sorted(found, key=rank)
+    kept = batch[: chosen.settings.limit]
+    if batch:
+        yield from record_text.together(batch, kept, chosen.settings.fold)
+    chosen.end(len(kept), report)
 
 
-def _together(batch: list[Record], kept: list[Record], settings: Settings) -> Iterator[str]:
-    """The problem once, and the completions `kept` of its `batch` below it."""
-    if not batch:
-        return
-    said = "completion" if len(batch) == 1 else "completions"
-    average = mean(batch)
-    reward = "" if average is None else f", mean reward {number(average)}"
-    yield Styled(f"== {short(group_of(batch[0]))}: {len(batch)} {said}{reward} ==\n", "title")
-    yield from record_text.problem(batch[0])
-    for record in kept:
-        yield Styled("\n")
-        yield record_text.title(record)
-        yield from record_text.said(record, settings.fold)
-        yield from record_text.judged(record)
-    yield Styled("\n")
-
-
-def _compared(differences: Differences, settings: Settings, report: Report) -> Iterator[str]:
+def _compared(differences: Differences, chosen: _Chosen, report: Report) -> Iterator[str]:
     """The first problems that changed, and how many there are."""
+    settings = chosen.settings
     for count, pieces in enumerate(differences):
         if settings.limit is not None and count >= settings.limit:
             break
@@ -190,3 +174,4 @@ def _compared(differences: Differences, settings: Settings, report: Report) -> I
     order = ("in both", "worse", "better", "as good, and other", "unchanged", "only in FILE", "only in OTHER")
     told = [f"{counts[name]} {name}" for name in order if counts[name]]
     report.summary("problems: " + (", ".join(told) or "none"))
+    chosen.check()

@@ -60,3 +60,4 @@ r1 eval "$OUT"/eval/{base,zero,dev1,dev2,dev2-no-language,dev3,r1,student,rl-onl
 r1 report "$OUT"/{zero,dev2,dev2-no-language,r1,rl-only} "$OUT/results.jsonl" \
   "$OUT"/eval/{base,zero,r1}.jsonl --png "$OUT/curves.png" --html "$OUT/page.html" > /dev/null
 echo "figures: $OUT/results.jsonl, curves: $OUT/curves.png, all of it in a browser: $OUT/page.html" >&2
+echo "the completions one by one, w for the next wrong one: r1 show $OUT/eval/r1.jsonl" >&2

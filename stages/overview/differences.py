@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from stages.language.thinking import split_thinking
 from stages.overview import record_text
-from stages.overview.values import clipped, is_number, number, short
+from stages.overview.values import clipped, is_number, mean, number, short
 from stages.records.ordering import in_order
 from stages.records.record import Record, group_of, object_of
 from stages.runtime import shown
@@ -65,12 +65,6 @@ class Differences:
             pieces = [_heading(each, old, new), *record_text.problem(each.new[0]), *lines, Styled("\n")]
             told = [[piece.look, str(piece)] for piece in pieces]
             yield [gain, each.new[0].place, each.name], Record({"pieces": told})
-
-
-def mean(records: Answers) -> float | None:
-    """Of the rewards that are numbers; None where none is."""
-    known = [record["reward"] for record in records if is_number(record.get("reward"))]
-    return sum(known) / len(known) if known else None
 
 
 def _met(new: Iterable[Record], old: Iterable[Record]) -> Iterator[Meeting]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from stages.overview.distribution import Distribution
 
@@ -22,6 +23,25 @@ class PassRates:
             self._name = name
         self._right += right
         self._judged += 1
+
+    def add_all(self, names: Sequence[str], rights: Sequence[bool]) -> None:
+        """Completions that follow one another: their problems, and whether each is correct."""
+        import numpy as np
+
+        self._close()
+        marks = np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
+        firsts = np.flatnonzero(np.diff(marks, prepend=marks[:1] ^ 1))
+        self._names.frombytes(marks[firsts].tobytes())
+        self._rights.frombytes(np.add.reduceat(rights, firsts, dtype=np.uint32).tobytes())
+        self._counts.frombytes(np.diff(firsts, append=len(marks)).astype(np.uint32).tobytes())
+
+    def join(self, other: PassRates) -> None:
+        """Adds what `other` has taken in this process, or in one that it was forked from."""
+        for each in (self, other):
+            each._close()
+        self._names += other._names
+        self._rights += other._rights
+        self._counts += other._counts
 
     def distribution(self) -> Distribution:
         """Of the rates, one for each problem."""

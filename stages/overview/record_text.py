@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from stages.language.identification import languages
 from stages.language.thinking import split_thinking
-from stages.overview.values import clipped, is_number, number, short
+from stages.overview.values import clipped, is_number, mean, number, short
 from stages.records.lengths import tokens_of
-from stages.records.record import Record, object_of, place_of
+from stages.records.record import Record, group_of, object_of, place_of
 from stages.records.turns import in_words, turns_of, words_of
 from stages.runtime import shown
 from stages.runtime.errors import BadInput
@@ -23,6 +24,7 @@ PLACED = frozenset(
 )  # fmt: skip
 UNTOLD = ("version", "tokens", "prompt_tokens")  # of `meta`
 LANGUAGES = 3  # named of a text
+CORRECT = 0.5  # the reward for accuracy from which a completion is correct
 
 
 def of_record(record: Record, fold: int) -> Iterator[Styled]:
@@ -108,6 +110,47 @@ def judged(record: Record) -> Iterator[Styled]:
         yield Styled(f"  {short(name)}: {short(reasons[name])}\n")
     if record.get("dropped") is not None:
         yield Styled(f"Dropped: {short(record['dropped'])}\n", "bad")
+
+
+def verdict(record: Record) -> str:
+    """The rewards with their reasons in one line, the least first."""
+    rewards, reasons = object_of(record.get("rewards")), object_of(record.get("reasons"))
+
+    def order(name: str) -> tuple[float, bool]:
+        return rewards[name] if is_number(rewards[name]) else math.inf, not reasons.get(name)
+
+    names = sorted(rewards, key=order)
+    told = [
+        f"{short(name)} {number(rewards[name])}  {short(reasons.get(name) or '')}".rstrip() for name in names
+    ]
+    if not told and "reward" in record:
+        told = [f"reward {number(record['reward'])}"]
+    return "; ".join(told)
+
+
+def together(batch: list[Record], kept: list[Record], fold: int) -> Iterator[Styled]:
+    """The problem of a `batch` once, and the completions `kept` of it below."""
+    said_of = "completion" if len(batch) == 1 else "completions"
+    average = mean(batch)
+    reward = "" if average is None else f", mean reward {number(average)}"
+    yield Styled(f"== {short(group_of(batch[0]))}: {len(batch)} {said_of}{reward} ==\n", "title")
+    yield from problem(batch[0])
+    for record in kept:
+        yield Styled("\n")
+        yield title(record)
+        yield from said(record, fold)
+        yield from judged(record)
+    yield Styled("\n")
+
+
+def is_wrong(record: Record) -> bool:
+    """Whether the completion is wrong: by `accuracy` where it was judged so, else by its least reward."""
+    rewards = {name: value for name, value in object_of(record.get("rewards")).items() if is_number(value)}
+    if "accuracy" in rewards:
+        return bool(rewards["accuracy"] < CORRECT)
+    if not rewards and is_number(record.get("reward")):
+        return bool(record["reward"] <= 0)
+    return bool(rewards) and min(rewards.values()) <= 0
 
 
 def look_of(value: Any) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stages.records.record import kind_of
@@ -45,3 +46,9 @@ def figure(value: Any) -> float | None:
 def is_number(value: Any) -> bool:
     """Whether JSON calls it a number."""
     return kind_of(value) == "a number"
+
+
+def mean(records: Iterable[Mapping[str, Any]]) -> float | None:
+    """Of the rewards that are numbers; None where none is."""
+    known = [record["reward"] for record in records if is_number(record.get("reward"))]
+    return sum(known) / len(known) if known else None

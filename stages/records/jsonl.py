@@ -98,6 +98,20 @@ def read(paths: Sequence[str]) -> Iterator[Record]:
             yield from read_file(path)
 
 
+class Source(Iterator[Record]):
+    """Iterates over `records`, which are those of `paths`; `-` is standard input.
+
+    A stage that reads `paths` itself leaves the records alone.
+    """
+
+    def __init__(self, paths: Sequence[str], records: Iterator[Record]) -> None:
+        self.paths = tuple(paths) or ("-",)
+        self._records = records
+
+    def __next__(self) -> Record:
+        return next(self._records)
+
+
 def read_file(path: str | Path) -> Iterator[Record]:
     """The records of one file. Raises as `read` does."""
     with open_input(path) as stream:
@@ -110,18 +124,23 @@ def lines(stream: Iterable[bytes]) -> Iterator[bytes]:
     return iter(stream) if readline is None else iter(functools.partial(readline, LONGEST), b"")
 
 
-def read_lines(stream: Iterable[bytes], name: str) -> Iterator[Record]:
-    """The records of an open stream; `name` is what its place is called."""
+def read_lines(
+    stream: Iterable[bytes], name: str, *, after: int = 0, beginning: bytes = b""
+) -> Iterator[Record]:
+    """The records of an open stream; `name` is what its place is called.
+
+    `after` lines of it were read elsewhere, whose first had this `beginning`.
+    """
     import jsonlines  # 18 ms of each start
 
-    number = 0
-    beginning = line = b""
+    number = after
+    line = b""
     name = name.encode(errors="backslashreplace").decode()  # it may get into a record
 
     def counted() -> Iterator[bytes]:
         nonlocal number, beginning, line
         try:
-            for number, line in enumerate(lines(stream), 1):
+            for number, line in enumerate(lines(stream), after + 1):
                 if len(line) >= LONGEST:
                     raise BadInput(
                         f"a line of more than {LONGEST >> 20} MiB",

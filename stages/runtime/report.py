@@ -61,6 +61,11 @@ def described(figures: Mapping[str, Any]) -> str:
     )
 
 
+def speed(tokens: float | None, seconds: float | None) -> str:
+    """`, 512 tokens per second`, for the end of a line; nothing where either is not known."""
+    return f", {tokens / seconds:.4g} tokens per second" if tokens and seconds else ""
+
+
 def duration(seconds: float) -> str:
     """A time for people: `42 s`, `7 min`, `3 h 20 min`."""
     if seconds < 90:

@@ -264,11 +264,11 @@ def test_a_pager_that_is_left_ends_the_command_well(command: list[str], tmp_path
     pager.write_text("#!/bin/sh\nhead -n 2\necho left\n")
     pager.chmod(0o755)
     path = write(tmp_path / "in.jsonl", [scored(k, 1.0) for k in range(3000)])
-    code, text = on_terminal(command, "show", str(path), PAGER=str(pager))
+    code, text = on_terminal(command, "show", "--no-keys", str(path), PAGER=str(pager))
     assert code == 0
     assert "left\n" in text
     assert "a#9" not in text
-    code, text = on_terminal(command, "show", "-n", "1", str(path), PAGER="no-such-pager")
+    code, text = on_terminal(command, "show", "--no-keys", "-n", "1", str(path), PAGER="no-such-pager")
     assert (code, "a#0" in text) == (0, True)
 
 

@@ -24,6 +24,7 @@ from stages.records import templates
 from stages.records.record import Record, group_of, said_by
 from stages.records.templates import Template
 from stages.runtime.errors import DryRun, UsageError
+from stages.runtime.report import speed
 from stages.scoring.scorer import Scorer
 from stages.settings.groups import Engine
 from stages.settings.grpo import Settings
@@ -205,7 +206,7 @@ def _published(run: Run, said: str) -> Checkpoint:
     if run.last["frac_reward_zero_std"] == 1:
         run.report.note("in the last step no problem had rewards that differ: it taught nothing")
     run.report.summary(
-        f"{run.step} steps, reward {'none' if last is None else format(last, '.3f')} in the last "
-        f"-> {run.out}{said}"
+        f"{run.step} steps, reward {'none' if last is None else format(last, '.3f')} in the last"
+        f"{speed(run.last.get('num_tokens'), run.last.get('step_time'))} -> {run.out}{said}"
     )
     return published

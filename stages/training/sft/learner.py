@@ -23,7 +23,7 @@ from stages.records import templates
 from stages.records.record import Record, bad_record, digest, place_of
 from stages.records.templates import Template
 from stages.runtime.errors import DryRun
-from stages.runtime.report import Report
+from stages.runtime.report import Report, speed
 from stages.settings.groups import Engine, Sampling
 from stages.settings.sft import Settings
 from stages.training.learned_text import marked, tell_text
@@ -96,7 +96,8 @@ def fine_tune(
         said = evaluations.summary()
     made = run.publish()
     report.summary(
-        f"{run.step} updates on {len(data.samples)} examples, loss {run.last['loss']:.4f} -> {run.out}{said}"
+        f"{run.step} updates on {len(data.samples)} examples, loss {run.last['loss']:.4f}"
+        f"{speed(run.last.get('num_tokens'), run.last.get('step_time'))} -> {run.out}{said}"
     )
     return made
 
