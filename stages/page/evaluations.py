@@ -22,7 +22,8 @@ from stages.runtime.errors import BadInput, UsageError
 from stages.runtime.report import SILENT
 
 MOST = 24  # evaluations of a benchmark that are compared, each with each
-SAME = ("benchmark", "split", "model", "revision", "step")  # what a row of figures is of
+SAME = ("benchmark", "split", "model", "revision", "step")  # what a curve is of
+ROW = (*SAME, "digest", "pass@1")  # and a row of figures
 TOLD = ("pass@1", "against_pass@1", "difference", "difference_low", "difference_high", "p", "p_holm",
         "problems", "problems_better", "problems_worse", "comparisons")  # fmt: skip
 LEFT = {
@@ -49,7 +50,7 @@ class Measured:
         if kind:
             self._lines[kind].append((source, line))
         else:
-            self.known.add(_of(line))
+            self.known.add(_of(line, ROW))
             self.rows.append(_row(line, source))
 
     def completions(self, name: str) -> Counting:
@@ -73,7 +74,7 @@ class Measured:
         found = [
             _row(line, label)
             for label, line in zip(self._figures, measured, strict=True)
-            if _of(line) not in self.known
+            if _of(line, ROW) not in self.known
         ]
         return {
             "evaluations": [*self.rows, *found],
@@ -163,8 +164,8 @@ class Counting:
             self.measured.count(self.name, list(self._tally.rows.values()))
 
 
-def _of(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(str(line.get(name)) for name in SAME)
+def _of(line: Mapping[str, Any], names: Sequence[str] = SAME) -> tuple[Any, ...]:
+    return tuple(str(line.get(name)) for name in names)
 
 
 def _grouped(

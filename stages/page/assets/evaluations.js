@@ -27,13 +27,8 @@ function figuresOf(rows) {
   const shares = [...curveOf("pass@"), ...curveOf("cons@")];
   const several = new Set(rows.map((row) => row.source)).size > 1;
   const columns = [
-    ["benchmark", false, (row) => row.benchmark || "–"],
-    [
-      "model",
-      false,
-      (row) => el("span", {class: "wrap"}, row.model || "–"),
-      has("model") || rows.some((row) => row.model),
-    ],
+    ["benchmark", false, (row) => lastPart(row.benchmark)],
+    ["model", false, (row) => lastPart(row.model), has("model") || rows.some((row) => row.model)],
     ["from", false, (row) => el("span", {class: "wrap"}, row.source), several],
     ["step", true, (row) => row.step ?? "–", has("step")],
     ["pass@1", true, (row) => percent(row["pass@1"]), has("pass@1")],
@@ -71,6 +66,13 @@ function figuresOf(rows) {
   ];
 }
 
+/** A model or a benchmark: of a path the end, with the whole as its title. */
+function lastPart(name) {
+  return el("span", {class: "wrap", title: name}, inShort(name) || "–");
+}
+
+const inShort = (name) => (/^[\w.~/-]+$/.test(name) ? name.replace(/\/+$/, "").split("/").at(-1) : name);
+
 /** The differences from one evaluation, which a choice names. */
 function compared(groups) {
   const shown = el("div", {"aria-live": "polite"});
@@ -79,7 +81,7 @@ function compared(groups) {
     "select",
     {id: "against", on: {change: () => shown.replaceChildren(differencesOf(groups[choice.value]))}},
     ...groups.map(({benchmark, against}, place) =>
-      el("option", {value: place}, many ? `${benchmark || "records"}: ${against}` : against),
+      el("option", {value: place}, many ? `${inShort(benchmark) || "records"}: ${against}` : against),
     ),
   );
   shown.append(differencesOf(groups[0]));
@@ -113,7 +115,7 @@ function differencesOf({benchmark, against, rows}) {
     numeric("p (Holm)"),
     numeric("problems"),
     numeric("better / worse"),
-    "not alike",
+    ...(rows.some((row) => row.left || row.unlike) ? ["not alike"] : []),
   ];
   return table(
     `Differences from ${against}${benchmark ? ` on ${benchmark}` : ""}`,
@@ -132,15 +134,14 @@ function differencesOf({benchmark, against, rows}) {
       probability(row.p_holm),
       row.problems ?? "–",
       row.problems_better == null ? "–" : `${row.problems_better} / ${row.problems_worse}`,
-      el(
-        "span",
-        {class: "wrap dim"},
-        [row.left && `problems left out: ${row.left}`, row.unlike && `settings: ${row.unlike}`]
-          .filter(Boolean)
-          .join("; "),
-      ),
+      ...(columns.includes("not alike") ? [notAlike(row)] : []),
     ]),
   );
+}
+
+function notAlike({left, unlike}) {
+  const told = [left && `problems left out: ${left}`, unlike && `settings: ${unlike}`];
+  return el("span", {class: "wrap dim"}, told.filter(Boolean).join("; "));
 }
 
 const probability = (p) => (p == null ? "–" : p < 1e-4 ? "< 0.0001" : p.toFixed(4));
@@ -194,7 +195,7 @@ function ofBudgets(curves_) {
   });
 }
 
-const titled = (name, benchmark) => (benchmark ? `${name}, ${benchmark}` : name);
+const titled = (name, benchmark) => (benchmark ? `${name}, ${inShort(benchmark)}` : name);
 
 function byBenchmark(lines) {
   const groups = new Map();

@@ -144,7 +144,7 @@ function rewardsOf(at) {
   if (!rows.length) return [];
   return [
     el("h3", {}, "Rewards"),
-    table("Rewards and their reasons", ["reward", numeric("value"), "why"], rows),
+    table(`Rewards of ${named(at)}`, ["reward", numeric("value"), "why"], rows),
   ];
 }
 
