@@ -122,7 +122,7 @@ function heated(at) {
     el("h3", {}, `${whole(tokens.at(-1).last + 1)} tokens by ${HEATS[heat.by].name}`),
     legend(),
     ...spans(tokens),
-    extremes(known),
+    extremes(known, at),
   ];
 }
 
@@ -196,7 +196,7 @@ function toldOf({first, last, text, logprob, ratio}) {
 }
 
 /** What stands out, for those who see no colours. */
-function extremes(known) {
+function extremes(known, at) {
   const {lowest, least} = HEATS[heat.by];
   const rows = [...known].sort((one, other) => least(one) - least(other)).slice(0, 10);
   return el(
@@ -204,7 +204,7 @@ function extremes(known) {
     {},
     el("summary", {}, lowest),
     table(
-      lowest,
+      `${lowest}, ${named(at)}`,
       ["token", numeric("place"), numeric("log-probability"), numeric("ratio")],
       rows.map(({text, last, logprob, ratio}) => [
         el("span", {class: "wrap"}, JSON.stringify(text)),

@@ -331,9 +331,13 @@ function walk(event) {
 
 /** Lists what is wrong, and shows the first of it. */
 function openWrong() {
-  byId("filters").reset();
+  for (const field of byId("filters").elements) {
+    if (field instanceof HTMLSelectElement) field.selectedIndex = 0;
+    else if (field instanceof HTMLInputElement) field.value = "";
+  }
   byId("by-verdict").value = String(traces.words.indexOf("wrong"));
   search();
+  clearTimeout(traces.later); // it is shown at once
   openAt(traces.found[0]);
 }
 
