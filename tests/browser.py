@@ -28,7 +28,7 @@ class Browser:
     def __init__(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         self.said: list[str] = []
         self.asked: list[str] = []
-        self._profile = tempfile.TemporaryDirectory()
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a child may still write
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         words = [CHROMIUM, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]

@@ -30,20 +30,28 @@ def baseline(rows: Iterable[Figures], model: str) -> list[Figures]:
 
 def compare(rows: Iterable[Figures], bases: Sequence[Figures], report: Report) -> list[dict[str, Any]]:
     """A line for each row that is no baseline and has one. What is not compared, or not alike, is noted."""
-    made = []
+    return [line for _, line in paired(rows, bases, report)]
+
+
+def paired(
+    rows: Iterable[Figures], bases: Sequence[Figures], report: Report
+) -> list[tuple[Figures, dict[str, Any]]]:
+    """As `compare`, with the row of each line."""
+    found = []
     for row in rows:
         if row in bases:
             continue
         base = _partner(row, bases, report)
         line = _line(row, base, report) if base is not None else None
         if line is not None:
-            made.append(line)
+            found.append((row, line))
+    made = [line for _, line in found]
     known = [line for line in made if line["p"] is not None]
     for line, p in zip(known, holm([line["p"] for line in known]), strict=True):
         line["p_holm"] = p
     for line in made:
         line["comparisons"] = len(known)
-    return made
+    return found
 
 
 def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures | None:

@@ -96,11 +96,11 @@ def curves(rows: Iterable[Figures]) -> Iterator[dict[str, Any]]:
     """The lines of all curves: pass@k and cons@k of each row, then those over rows of unlike budgets."""
     every = list(rows)
     for row in every:
-        yield from _of_samples(row)
-    yield from _of_budgets(every)
+        yield from of_samples(row)
+    yield from of_budgets(every)
 
 
-def _of_samples(row: Figures) -> Iterator[dict[str, Any]]:
+def of_samples(row: Figures) -> Iterator[dict[str, Any]]:
     """A line for each k up to the fewest judged completions of a problem that has any."""
     problems = [each for each in row.problems.values() if each.judged]
     if not problems:
@@ -128,7 +128,7 @@ def _ballots(votes: Mapping[str, Sequence[int]]) -> tuple[int, tuple[int, ...]]:
     return right, tuple(sorted(count for count, correct in votes.values() if not correct))
 
 
-def _of_budgets(rows: Sequence[Figures]) -> Iterator[dict[str, Any]]:
+def of_budgets(rows: Sequence[Figures]) -> Iterator[dict[str, Any]]:
     """A line for each row whose thinking was counted, the least thinking first, and one for the curve."""
     groups: dict[str, list[Figures]] = {}
     for row in rows:

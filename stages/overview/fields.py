@@ -14,7 +14,7 @@ from stages.records.record import Record
 # Names and texts, of which each record has another; `meta` says the same of each.
 UNIQUE = frozenset(
     ["id", "group", "sample", "prompt", "completion", "prefill", "answer", "solution", "meta", "tools",
-     "prompt_ids", "completion_ids", "logprobs", "messages"]
+     "prompt_ids", "completion_ids", "logprobs", "policy_logprobs", "messages"]
 )  # fmt: skip
 TOLD = ("finish", "dropped", "lang", "kind")  # the texts that are counted without being asked for
 DESCENDED = ("rewards", "reasons")

@@ -20,7 +20,7 @@ from stages.runtime.results import Look, Styled
 # Shown in places of their own, or of no use to a person.
 PLACED = frozenset(
     ["id", "prompt", "completion", "prefill", "answer", "rewards", "reasons", "reward", "finish", "lang",
-     "meta", "group", "sample", "dropped", "prompt_ids", "completion_ids"]
+     "meta", "group", "sample", "dropped", "prompt_ids", "completion_ids", "logprobs", "policy_logprobs"]
 )  # fmt: skip
 UNTOLD = ("version", "tokens", "prompt_tokens")  # of `meta`
 LANGUAGES = 3  # named of a text

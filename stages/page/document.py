@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 SCRIPTS = (
-    "elements.js", "runs.js", "charts.js", "evaluations.js", "trace.js", "traces.js", "funnel.js", "cost.js",
-    "start.js",
+    "elements.js", "runs.js", "charts.js", "plots.js", "evaluations.js", "heat.js", "trace.js", "traces.js",
+    "funnel.js", "cost.js", "start.js",
 )  # fmt: skip
 PLOTTING = ("uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", "uplot/LICENSE")
 BANNER = re.compile(r"\A/\*!.*?\*/\s*", re.DOTALL)

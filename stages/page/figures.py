@@ -133,15 +133,3 @@ def cost(history: list[Record]) -> dict[str, Any]:
 
 def _sum(history: list[Record], name: str) -> float:
     return math.fsum(max(_of(entry, name), 0.0) for entry in history)
-
-
-def evaluation(line: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """A row of `r1 eval`, or of a run's eval.jsonl, as the page tells it."""
-    kept = {shown.line(name): known for name, value in line.items() if (known := figure(value)) is not None}
-    named = {
-        "benchmark": short(line.get("benchmark") or line.get("name") or ""),
-        "length_unit": short(line.get("length_unit") or ""),
-        "model": short(line.get("model") or ""),
-        "source": shown.line(source),
-    }
-    return {**kept, **named}

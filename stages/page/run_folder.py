@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stages.checkpoints.checkpoint import MANIFEST, read_manifest
 from stages.records import jsonl
@@ -42,8 +42,12 @@ def manifest_of(path: Path) -> dict[str, Any]:
     Raises BadInput where it is there and says nothing that can be read.
     """
     made = read_manifest(path)
-    kept = (path / "best", *sorted((path / "steps").glob("step_*")))
-    return made or next((known for each in kept if (known := read_manifest(each))), {})
+    return made or next((known for each in _checkpoints(path) if (known := read_manifest(each))), {})
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    """Those that a run keeps beside its own."""
+    return [path / "best", *sorted((path / "steps").glob("step_*"))]
 
 
 def metrics(path: Path) -> Iterator[Record]:
@@ -64,21 +68,31 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def completions(run: RunFolder) -> Iterator[tuple[str, list[Path]]]:
-    """Names of what has completions in the folder, each with its files in the order of steps."""
+class Source(NamedTuple):
+    """Completions in a run's folder: their name, and their files in the order of steps."""
+
+    name: str
+    paths: list[Path]
+    tokenizers: list[Path]  # folders that may hold the tokenizer of what they were drawn from
+    measured: bool = False  # whether they are of problems that the run does not learn from
+
+
+def completions(run: RunFolder) -> Iterator[Source]:
+    """All that has completions in the folder."""
+    own = [run.path, *_checkpoints(run.path)]
     rollouts = _files(run.path / "rollouts", "step_*.jsonl")
     if rollouts:
-        yield run.name, rollouts
+        yield Source(run.name, rollouts, own)
     traces = [run.path / "traces" / each for each in ("kept.jsonl", "rejected.jsonl")]
     if not all(map(os.path.isfile, traces)):  # not chosen from yet
         traces = [path for path in [run.path / "traces" / "completions.jsonl"] if path.is_file()]
     if traces:
-        yield f"{run.name}: traces", traces
+        yield Source(f"{run.name}: traces", traces, [])  # a teacher's
     held: dict[str, list[Path]] = {}
     for path in _files(run.path / "eval", "step_*/*.jsonl"):
         held.setdefault(path.stem, []).append(path)
     for source, paths in held.items():
-        yield f"{run.name}: {source}", paths
+        yield Source(f"{run.name}: {source}", paths, own, measured=True)
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

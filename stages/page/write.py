@@ -11,6 +11,7 @@ from typing import Any
 from stages.formats.foreign import as_records
 from stages.page import figures, run_folder
 from stages.page.document import document
+from stages.page.evaluations import Measured
 from stages.page.funnel import Funnel
 from stages.page.run_folder import RunFolder
 from stages.page.traces import Drawn, columns
@@ -26,8 +27,9 @@ class Gathered:
     """What the page will show, as it is read."""
 
     drawn: Drawn
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    measured: Measured = field(default_factory=Measured)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    tokenizers: list[list[Path]] = field(default_factory=list)  # folders of each source
 
 
 def page(
@@ -41,21 +43,26 @@ def page(
     gathered = Gathered(Drawn(most))
     report.start(None, "records")
     for run in runs:
-        gathered.evaluations += [figures.evaluation(line, run.name) for line in run.evaluations]
-        for name, paths in run_folder.completions(run):
-            _records(gathered, name, (line for each in paths for line in jsonl.read_file(each)), report)
+        for line in run.evaluations:
+            gathered.measured.take(line, run.name)
+        for source in run_folder.completions(run):
+            found = (line for each in source.paths for line in jsonl.read_file(each))
+            gathered.tokenizers.append(source.tokenizers)
+            _records(gathered, source.name, found, report, measured=source.measured)
     for name, path in named:
         lines = jsonl.read_file(path)
         first = list(islice(lines, 1))
         if first and _are_figures(first[0], path):
-            gathered.evaluations += [figures.evaluation(line, name) for line in chain(first, lines)]
+            for line in chain(first, lines):
+                gathered.measured.take(line, name)
         else:
-            _records(gathered, name, chain(first, lines), report)
+            gathered.tokenizers.append([])
+            _records(gathered, name, chain(first, lines), report, measured=True)
     drawn = gathered.drawn
-    made = columns(drawn.records())
+    made = columns(drawn.records(), gathered.tokenizers)
     overview = {
         "runs": [figures.of_run(run) for run in runs],
-        "evaluations": gathered.evaluations,
+        **gathered.measured.told(),
         "sources": gathered.sources,
         "completions": {"held": drawn.held, "seen": drawn.seen},
     }
@@ -66,14 +73,19 @@ def page(
     return f"{target} with {drawn.held}{part} completions"
 
 
-def _records(gathered: Gathered, name: str, lines: Iterable[Record], report: Report) -> None:
-    """Counts and draws the records of one source."""
-    funnel, number = Funnel(), len(gathered.sources)
+def _records(
+    gathered: Gathered, name: str, lines: Iterable[Record], report: Report, *, measured: bool
+) -> None:
+    """Counts and draws the records of one source, which may be `measured` as an evaluation."""
+    funnel, number, counting = Funnel(), len(gathered.sources), gathered.measured.completions(name)
     for record in as_records(lines, report):
         report.advance()
         funnel.add(record)
         if "completion" in record:
+            if measured:
+                counting.add(record)
             gathered.drawn.add(number, record)
+    counting.end()
     gathered.sources.append({"name": shown.line(name), **funnel.told()})
 
 
@@ -81,7 +93,7 @@ def _are_figures(first: Record, path: Path) -> bool:
     """Whether a file is of `r1 eval` and not of records, by its first line; BadInput for a run's metrics."""
     if "completion" in first or "prompt" in first:
         return False
-    if "pass@1" in first or ("step" in first and "name" in first):
+    if "pass@1" in first or "curve" in first or ("step" in first and "name" in first):
         return True
     if "step" in first and "loss" in first:
         raise BadInput("metrics of a run", place=str(path), remedy="give the directory that it lies in")

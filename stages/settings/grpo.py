@@ -50,6 +50,11 @@ class Settings:
         Range(low=0),
         Incidental(),
     ] = 10
+    policy_logprobs: Annotated[
+        bool,
+        Doc("Keep in the rollouts what the policy made of each token when it learned it: `policy_logprobs`."),
+        Incidental(),
+    ] = False
     workers: common.Workers = 0
     seed: common.Seed = 0
     dry_run: common.DryRun = False

@@ -23,6 +23,7 @@ class Sample:
 
     `weight` is the token's weight in the loss of the whole update; 0 leaves it out. `old_logp` is the
     sampler's, `ref_logp` the reference model's, `own_logp` that of the policy before the step's first update.
+    `place` is the number of its completion in the step.
     """
 
     prompt_ids: Sequence[int]
@@ -33,6 +34,7 @@ class Sample:
     ref_logp: Sequence[float] = field(default_factory=list)
     own_logp: Sequence[float] = field(default_factory=list)
     group: str = ""
+    place: int = 0
 
 
 @dataclass(eq=False)

@@ -1,21 +1,24 @@
-"""The page of `r1 report --html` in headless Chromium: its size, first paint, filters, search, curves.
+"""The page of `r1 report --html` in headless Chromium: its size, first paint, filters, search, tokens.
 
     python tests/bench/page.py [RUNS STEPS METRICS COMPLETIONS]
 
-Makes 5 runs of 2,000 steps with 40 metrics and 20,000 completions, half of them rollouts of the first run,
-writes the page and opens it from disk. `beyond the texts` is the page's size without prompts, completions and
-reasons.
+Makes 5 runs of 2,000 steps with 40 metrics and 20,000 completions, half of them rollouts of the first run
+with their tokens, a quarter each of two evaluations; writes the page and opens it from disk. `beyond the
+texts` is the page's size without prompts, completions and reasons. Where AXE names a file axe.min.js,
+axe-core looks for what keeps people out.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -39,6 +42,14 @@ TYPED = """(async () => {
   field.value = "";
   return taken;
 })()"""
+OPENED = """(async () => {
+  const start = performance.now();
+  %s;
+  await new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+  return performance.now() - start;
+})()"""
+CHOSEN = "(() => { const s = document.getElementById('heat'); s.value = '%s';"
+CHOSEN += " s.dispatchEvent(new Event('change')); })()"
 ASKED = (
     ("search of a frequent word", "query", "carry"),
     ("search of a rare text", "query", "wrote wait let me"),
@@ -47,6 +58,19 @@ ASKED = (
     ("filter by reward", "reward-high", "1.5"),
     ("filter by step", "step-low", "1000"),
     ("filter by length", "length-low", "200"),
+    ("filter by behaviour", "by-behaviour", "verification"),
+    ("filter by what has none", "by-behaviour", "none"),
+    ("order by log-probability", "order", "surprising"),
+)
+WARM = "(traces.warm ??= [...traces.texts.keys()].filter((at) => Array.isArray(traces.texts[at][4])))"
+SHOWN = (
+    ("a completion", f"showTrace({WARM}[9])"),
+    ("its tokens by log-probability", CHOSEN % "logprob"),
+    ("another's", f"showTrace({WARM}[500])"),
+    ("its tokens by ratio", CHOSEN % "ratio"),
+    ("two beside each other", f"showTrace({WARM}[501], {WARM}[502])"),
+    ("no tokens", CHOSEN % ""),
+    ("the first wrong one", "openWrong()"),
 )
 
 
@@ -63,8 +87,26 @@ def history(folder: Path, seed: int, steps: int, metrics: int) -> Path:
     return folder
 
 
-def completions(path: Path, first: int, count: int, steps: int) -> int:
-    """Records of 250 words each, eight of a problem; returns the bytes of their texts."""
+def tokenizer(folder: Path) -> Any:
+    """One whose tokens are bytes and the words of the completions, in the folder."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE({letter: k for k, letter in enumerate(letters)}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_tokens([f" {word}" for word in (*WORDS, "answer")])
+    made.save(str(folder / "tokenizer.json"))
+    return made
+
+
+def completions(
+    path: Path, first: int, count: int, steps: int, words: Any = None, model: str = "base"
+) -> int:
+    """Records of 250 words each, eight of a problem; returns the bytes of their texts.
+
+    Those of a tokenizer `words` are rollouts with their tokens, others those of an evaluation.
+    """
     drawn, size = random.Random(first), 0
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:
@@ -78,11 +120,26 @@ def completions(path: Path, first: int, count: int, steps: int) -> int:
                 "completion": text, "finish": "stop",
                 "rewards": {"accuracy": right, "format": 1.0}, "reward": right + 1,
                 "reasons": {"accuracy": f"last '{number}' is '{2 * problem}'?", "format": "well formed"},
-                "meta": {"generate": {"model": "base", "tokens": 255}, "grpo": {"step": number % steps + 1}},
+                "meta": {"generate": {"model": model, "tokens": 255}},
             }  # fmt: skip
+            if words is not None:
+                record["meta"]["grpo"] = {"step": number % steps + 1}
+                record |= _tokens(words, text, drawn)
             size += len(text) + len(record["prompt"]) + len(record["reasons"]["accuracy"])
             file.write(json.dumps(record) + "\n")
     return size
+
+
+def _tokens(words: Any, text: str, drawn: random.Random) -> dict[str, Any]:
+    ids = words.encode(text).ids
+    logprobs = [-drawn.expovariate(1.5) for _ in ids]
+    kept = [value + drawn.gauss(0, 0.1) for value in logprobs]
+    return {
+        "completion_ids": ids,
+        "logprobs": logprobs,
+        "policy_logprobs": kept,
+        "advantage": drawn.gauss(0, 1),
+    }
 
 
 def main() -> None:
@@ -91,10 +148,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         here = Path(name)
         folders = [history(here / f"run-{k}", k, steps, metrics) for k in range(runs)]
-        texts = completions(folders[0] / "rollouts" / "step_000001.jsonl", 0, count // 2, steps)
-        texts += completions(here / "scored.jsonl", 0, count - count // 2, steps)
+        rollouts = folders[0] / "rollouts" / "step_000001.jsonl"
+        texts = completions(rollouts, 0, count // 2, steps, tokenizer(folders[0]))
+        files = [here / f"{model}.jsonl" for model in ("base", "zero")]
+        for model in files:
+            texts += completions(model, 0, count // 4, steps, model=model.stem)
         page, start = here / "page.html", time.monotonic()
-        report.run((*folders, here / "scored.jsonl"), html=page)
+        report.run((*folders, *files), html=page)
         print(f"written in {time.monotonic() - start:.1f} s")
         size = page.stat().st_size
         print(f"{size / 1e6:.1f} MB, {(size - texts) / 1e6:.1f} MB beyond the texts")
@@ -113,6 +173,9 @@ def _watch(page: Path) -> None:
         for what, field, value in ASKED:
             milliseconds, found = browser.run(TYPED % (json.dumps(field), json.dumps(value)))
             print(f"{what}: {milliseconds:.0f} ms, {found}")
+        for what, script in SHOWN:
+            taken = sorted(browser.run(OPENED % script) for _ in range(5))
+            print(f"{what}: {taken[2]:.0f} ms, the median of 5; {taken[-1]:.0f} ms at most")
         drawn = browser.run(
             "(() => { const start = performance.now(); curves.smoothing = 0.9;"
             " curves.charts.forEach((chart) => chart.change()); return performance.now() - start; })()"
@@ -121,6 +184,25 @@ def _watch(page: Path) -> None:
         print(
             f"console: {browser.said or 'nothing'}; requests beside the file: {browser.asked[1:] or 'none'}"
         )
+        if os.environ.get("AXE"):
+            _look(browser, page, Path(os.environ["AXE"]))
+
+
+def _look(browser: Browser, page: Path, axe: Path) -> None:
+    """What axe-core finds, light and dark, with two completions beside each other and their tokens."""
+    for dark in (False, True):
+        browser.colours(dark=dark)
+        browser.open(page)
+        browser.until("traces.texts.length === traces.count", 60)
+        browser.run(f"heat.by = 'logprob'; showTrace({WARM}[0], {WARM}[1])")
+        browser.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        # A call of the protocol is not held back by the page's policy, as a script in the page would be.
+        browser.run(axe.read_text("utf-8") + "; 0")
+        found = browser.run(
+            "axe.run().then(({violations}) =>"
+            " violations.map((each) => [each.impact, each.id, each.nodes[0].html]))"
+        )
+        print(f"axe-core, {'dark' if dark else 'light'}: {found or 'nothing'}")
 
 
 if __name__ == "__main__":

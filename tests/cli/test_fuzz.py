@@ -43,6 +43,19 @@ METRICS = [
     }
     for k in (1, 2, 3)
 ]
+# What `r1 eval` writes, and rollouts with their tokens: what the page of `r1 report --html` takes besides.
+FIGURES: list[dict[str, Any]] = [
+    {"benchmark": "b", "model": "m", "pass@1": 0.5, "pass@1_low": 0.4, "pass@1_high": 0.6, "k": 2},
+    {"benchmark": "b", "model": "m", "against": "n", "difference": 0.1, "difference_low": 0.0,
+     "difference_high": 0.2, "p": 0.04, "p_holm": 0.04, "problems": 9, "settings_unlike": ["top_p"]},
+    *({"curve": "samples", "benchmark": "b", "model": "m", "k": k, "pass@k": 0.5, "cons@k": None}
+      for k in (1, 2)),
+    {"curve": "thinking", "model": "m", "thinking_tokens": 9.5, "think_budget": 10, "pass@1": 0.5},
+]  # fmt: skip
+WARM = [
+    {**record, "completion_ids": [1, 2], "logprobs": [-0.5, None], "policy_logprobs": [-0.4, 0.0]}
+    for record in SCORED
+]
 # Options that would start something heavy, ask a network, or make as much as they are told to.
 HEAVY = (
     "model",
@@ -740,7 +753,7 @@ def report(draw: Draw) -> Case:
         words += ["--png", draw.of("c.png", "in.jsonl", "folder", "run/metrics.jsonl")]
     if draw.one_in(6):
         words += ["--html", draw.of("page.html", "in.jsonl", "folder", "run/metrics.jsonl")]
-        files["scored.jsonl"] = draw.damaged(lines(SCORED))
+        files["scored.jsonl"] = draw.damaged(lines(draw.of(SCORED, FIGURES, WARM)))
         runs += draw.sample(["scored.jsonl", "run/metrics.jsonl"], 1)
     if draw.one_in(5):
         files["conf.toml"] = draw.toml(stage("report"), skip=HEAVY)

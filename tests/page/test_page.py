@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from stages import eval as evaluation
 from stages import report
+from stages.page import traces
 from stages.page.document import PLOTTING, SCRIPTS, encoded
+from stages.page.evaluations import TOLD
 from stages.page.traces import Drawn
+from stages.records import jsonl
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, UsageError
 
@@ -255,8 +260,130 @@ def test_completions_are_columns_with_their_texts_apart(tmp_path: Path) -> None:
     assert words[columns["dropped"][1]] == "length"
     assert index["rewards"] == {"accuracy": [1, None], "format": [1, None]}
     assert words[index["reasons"]["accuracy"][0]] == "last '0' against '2'"
-    assert texts == [["one and one is 0", "so 0", "", ""], [None, "four, I think", "", "open"]]
-    assert "logprobs" not in page
+    assert texts[0][:4] == ["one and one is 0", "so 0", "", ""]
+    assert texts[1] == [None, "four, I think", "", "open", None]
+    assert words[texts[0][4]] == "no tokenizer.json in any folder"
+    assert [words[k] if k is not None else None for k in columns["verdict"]] == ["correct", None]
+    assert "logprobs" not in str(index)
+
+
+def bytewise(folder: Path) -> Any:
+    """A tokenizer of single bytes, which the folder then has."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    made = Tokenizer(
+        models.BPE({letter: k for k, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, [])
+    )
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    folder.mkdir(parents=True, exist_ok=True)
+    made.save(str(folder / "tokenizer.json"))
+    return made
+
+
+def warm(tokenizer: Any, problem: str, text: str) -> dict[str, Any]:
+    """A rollout with log-probabilities. The policy has each a tenth higher than the sampler, but for the
+    first, which was not drawn.
+    """
+    ids = tokenizer.encode(text).ids
+    drawn = [None, *(-0.25 * (k % 60) for k in range(1, len(ids)))]
+    kept = [-1.0, *(value + 0.1 for value in drawn[1:] if value is not None)]
+    tokens = {"completion_ids": ids, "logprobs": drawn, "policy_logprobs": kept}
+    return rollout(problem, 0, 0.0, completion=text, advantage=-0.5, **tokens)
+
+
+def unpacked(text: str, width: int) -> list[int]:
+    """Numbers that so many characters say each."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    parts = [text[k : k + width] for k in range(0, len(text), width)]
+    return [sum(letters.index(c) * 64 ** (width - 1 - at) for at, c in enumerate(part)) for part in parts]
+
+
+def test_tokens_are_told_with_their_log_probability_and_ratio(tmp_path: Path) -> None:
+    run = trained(tmp_path / "zero", 0.5)
+    record = warm(bytewise(run), "p", HOSTILE + " é")
+    lines(run / "rollouts" / "step_000001.jsonl", [record])
+    page = made(tmp_path, run)
+    index, texts = data(page, "traces"), data(page, "texts")
+    assert "img" not in {tag for tag, _ in Elements(page).found}
+    pieces, logprobs, ratios = texts[0][4]
+    told = [index["pieces"][number] for number in unpacked(pieces, 3)]
+    assert "".join(told) == SHOWN + " é"
+    assert told[-2:] == ["", "é"]  # its second byte ends it
+    assert unpacked(logprobs, 2) == [4095, *(50 * (k % 60) for k in range(1, len(told)))]
+    assert unpacked(ratios, 2) == [4095, *[2147] * (len(told) - 1)]
+    known = [value for value in record["logprobs"] if value is not None]
+    assert index["columns"]["logprob"] == [pytest.approx(sum(known) / len(known), rel=1e-5)]
+    assert index["columns"]["ratio"] == [pytest.approx(math.exp(0.1), rel=1e-5)]
+
+
+def test_where_tokens_cannot_be_told_the_page_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = bytewise(tmp_path / "model")
+    held = {"meta": {"generate": {"model": str(tmp_path / "model")}}}
+    other = warm(tokenizer, "a", "other") | held | {"completion": "than that"}
+    many = [warm(tokenizer, f"p{k}", "x" * 40) | held for k in range(4)]
+    monkeypatch.setattr(traces, "TOKENS", 100)
+    page = made(tmp_path, lines(tmp_path / "scored.jsonl", [*many, other]), completions=5)
+    index, texts = data(page, "traces"), data(page, "texts")
+    whys = [index["words"][text[4]] if isinstance(text[4], int) else "" for text in texts]
+    assert whys[-1].endswith("tokenizer.json reads another text from the ids") or whys[-1] == traces.BEYOND
+    assert sorted(whys[:-1])[2:] == [traces.BEYOND] * 2
+    assert whys.count("") == 2
+    (tmp_path / "model" / "tokenizer.json").write_text("{")
+    monkeypatch.setattr(traces, "TOKENS", 1000)
+    page = made(tmp_path, tmp_path / "scored.jsonl")
+    assert any("tokenizer.json: " in word for word in data(page, "traces")["words"])
+
+
+def evaluated(path: Path, model: str, right: int, problems: int = 12, **generate: Any) -> Path:
+    """Scored completions of a benchmark, four of each problem: `right` correct ones, in others fewer."""
+    made = {"prompts": {"source": "sums", "split": "test"}, "generate": {"model": model, **generate}}
+    records = [
+        rollout(f"q{p}", s, float(s < right - p % 3), prompt=f"{p}?", meta=made)
+        for p in range(problems)
+        for s in range(4)
+    ]
+    return lines(path, records)
+
+
+def test_completions_are_measured_as_r1_eval_does(tmp_path: Path) -> None:
+    one = evaluated(tmp_path / "one.jsonl", "ckpt/one", 1, thinking_tokens=10)
+    two = evaluated(tmp_path / "two.jsonl", "ckpt/two", 3, thinking_tokens=20)
+    three = evaluated(tmp_path / "three.jsonl", "ckpt/three", 4, problems=9, thinking_tokens=30)
+    told = data(made(tmp_path, one, two, three), "overview")
+    assert [row["source"] for row in told["evaluations"]] == ["one.jsonl", "two.jsonl", "three.jsonl"]
+    assert [group["against"] for group in told["differences"]] == ["one.jsonl", "two.jsonl", "three.jsonl"]
+    records = [record for path in (one, two, three) for record in jsonl.read_file(path)]
+    settings = evaluation.Settings(against=str(one), curves=tmp_path / "curves.jsonl", decide=("accuracy",))
+    result = [line for line in evaluation.run(records, settings).records if "against" in line]
+    shown = told["differences"][0]["rows"]
+    assert [row["label"] for row in shown] == ["two.jsonl", "three.jsonl"]
+    for row, line in zip(shown, result, strict=True):
+        assert {name: row[name] for name in TOLD} == {name: line[name] for name in TOLD}
+    assert shown[1]["left"] == "3 only in the baseline"
+    given = lines(tmp_path / "figures.jsonl", result)
+    again = data(made(tmp_path, given, tmp_path / "curves.jsonl", two, three), "overview")
+    (group,) = [each for each in again["differences"] if each["against"] == "one (figures.jsonl)"]
+    assert [{name: row[name] for name in TOLD} for row in group["rows"]] == [
+        {name: row[name] for name in TOLD} for row in shown
+    ]
+    samples = {each["label"]: each for each in again["samples"]}
+    assert list(samples) == ["two (curves.jsonl)", "three (curves.jsonl)"]
+    (same,) = [each for each in told["samples"] if each["label"] == "two.jsonl"]
+    assert (same["k"], same["pass@k"]) == ([1, 2, 3, 4], samples["two (curves.jsonl)"]["pass@k"])
+    assert [each["thinking_tokens"] for each in told["budgets"]] == [[10], [20], [30]]
+    assert len(again["budgets"]) == 2
+
+
+def test_what_cannot_be_measured_is_told(tmp_path: Path) -> None:
+    double = lines(tmp_path / "double.jsonl", [rollout("p", 0, 1.0), rollout("p", 0, 1.0)])
+    told = data(made(tmp_path, double), "overview")
+    assert told["evaluations"] == told["differences"] == []
+    (note,) = told["unmeasured"]
+    assert note.startswith("double.jsonl is not measured: ")
+    assert "came before" in note
 
 
 def test_a_whole_number_of_more_than_64_bits_is_shown_as_a_float(tmp_path: Path) -> None:
@@ -273,17 +400,17 @@ def test_of_more_completions_than_fit_whole_problems_are_drawn_the_same_of_each_
                 drawn.add(source, Record(rollout(f"p{problem}", sample, 1.0)))
     kept = drawn.records()
     assert (drawn.seen, drawn.held) == (240, len(kept) == 40 and 40)
-    names = [{record["group"] for source, record in kept if source == number} for number in (0, 1)]
+    names = [{each.record["group"] for each in kept if each.source == number} for number in (0, 1)]
     assert names[0] == names[1]
     assert len(names[0]) == 5
-    assert [source for source, _ in kept] == [0] * 20 + [1] * 20
+    assert [each.source for each in kept] == [0] * 20 + [1] * 20
 
 
 def test_a_single_problem_of_more_completions_than_fit_is_cut() -> None:
     drawn = Drawn(3)
     for sample in range(5):
         drawn.add(0, Record(rollout("p", sample, 1.0)))
-    assert [record["id"] for _, record in drawn.records()] == ["p#0", "p#1", "p#2"]
+    assert [each.record["id"] for each in drawn.records()] == ["p#0", "p#1", "p#2"]
     none = Drawn(0)
     none.add(0, Record(rollout("p", 0, 1.0)))
     assert (none.seen, none.records()) == (1, [])
@@ -294,7 +421,7 @@ def test_the_page_is_small_beside_its_texts(tmp_path: Path) -> None:
     size = len(made(tmp_path, lines(tmp_path / "scored.jsonl", records)))
     texts = sum(len(each["completion"] + each["prompt"] + each["answer"]) for each in records)
     bare = len(made(tmp_path, trained(tmp_path / "zero", 0.5)))
-    assert bare < 120_000
+    assert bare < 160_000
     assert (size - texts - bare) / 1000 < 250  # bytes of a completion: 5 MB of 20,000
 
 

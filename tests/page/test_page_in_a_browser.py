@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
-from test_page import HOSTILE, SHOWN, lines, rollout, trained
+from test_page import HOSTILE, SHOWN, bytewise, evaluated, lines, rollout, trained, warm
 
 from stages import report
 
@@ -17,6 +17,7 @@ pytestmark = [
 ]
 
 READ = "typeof traces !== 'undefined' && traces.count > 0 && traces.texts.length === traces.count"
+CHECKED = "<think>First, we need to find it. Let me check.</think>so 2"
 BRIGHTNESS = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
 
 
@@ -31,12 +32,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rollout(f"p{k // 4}", k % 4, float(k % 3 == 0), meta={"grpo": {"step": step}}) for k in range(160)
         ]
         lines(one / "rollouts" / f"step_{step:06d}.jsonl", records)
-    bad = rollout("p0", 9, 0.0, completion=HOSTILE, prompt=HOSTILE, id=HOSTILE, reasons={"accuracy": HOSTILE})
-    other = lines(here / "other.jsonl", [rollout("p0", 0, 1.0), bad])
+    bad = warm(bytewise(here / "model"), "p0", HOSTILE) | {"prompt": HOSTILE, "id": HOSTILE, "sample": 9}
+    bad |= {"reasons": {"accuracy": HOSTILE}, "meta": {"generate": {"model": str(here / "model")}}}
+    other = lines(here / "other.jsonl", [rollout("p0", 0, 1.0, completion=CHECKED), bad])
     row = {"benchmark": "b", "model": HOSTILE, "problems": 10, "k": 4, "pass@4": 0.9, "cons@4": 0.75}
     row |= {"pass@1": 0.5, "pass@1_low": 0.4, "pass@1_high": 0.6}
     figures = lines(here / "figures.jsonl", [row])
-    report.run((one, two, figures, other), html=here / "page.html")
+    base = evaluated(here / f"{HOSTILE.replace('/', '∕')}.jsonl", "base", 1)
+    best = evaluated(here / "best.jsonl", "best", 3)
+    report.run((one, two, figures, other, base, best), html=here / "page.html")
     return here / "page.html"
 
 
@@ -113,23 +117,122 @@ def test_a_drag_shows_some_steps_in_all_charts_and_a_click_marks_one(browser: Br
 
 
 def test_search_and_filters_find_completions(browser: Browser) -> None:
-    assert typed(browser, "query", "") == "322 of 322 completions"
-    assert typed(browser, "query", "SO 3") == "80 of 322 completions", "of any case"
-    assert typed(browser, "query", "against '2'") == "321 of 322 completions", "in reasons"
-    assert typed(browser, "query", "p17#1") == "2 of 322 completions", "by id"
-    assert typed(browser, "query", "nowhere") == "0 of 322 completions"
-    assert typed(browser, "by-source", "1") == "2 of 322 completions"
-    assert typed(browser, "step-low", "2") == "160 of 322 completions"
-    assert typed(browser, "reward-low", "2") == "109 of 322 completions"  # 2 · 54, and one of the other file
-    assert typed(browser, "reward-high", "1") == "213 of 322 completions"
+    assert typed(browser, "query", "") == "418 of 418 completions"
+    assert typed(browser, "query", "SO 3") == "104 of 418 completions", "of any case"
+    assert typed(browser, "query", "against '2'") == "417 of 418 completions", "in reasons"
+    assert typed(browser, "query", "p17#1") == "2 of 418 completions", "by id"
+    assert typed(browser, "query", "nowhere") == "0 of 418 completions"
+    assert typed(browser, "by-source", "1") == "2 of 418 completions"
+    assert typed(browser, "step-low", "2") == "160 of 418 completions"
+    assert (
+        typed(browser, "reward-low", "2") == "137 of 418 completions"
+    )  # 2 · 54, one of the other file, the evaluations'
+    assert typed(browser, "reward-high", "1") == "281 of 418 completions"
 
 
-def test_from_the_start_of_the_page_one_click_leads_to_a_wrong_completion_and_why(browser: Browser) -> None:
-    browser.run("document.querySelector('#data button').click()")
+def pressed(browser: Browser, key: str, code: int) -> None:
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+
+def clicked(browser: Browser, element: str) -> None:
+    """Clicks with the mouse on what is in view."""
+    left, top, inside = browser.run(f"""(() => {{
+      const box = {element}.getBoundingClientRect();
+      const inside = box.top >= 0 && box.bottom <= innerHeight;
+      return [box.left + box.width / 2, box.top + box.height / 2, inside];
+    }})()""")
+    assert inside
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=left, y=top, button="left", clickCount=1)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_from_the_start_of_the_page_one_click_leads_to_a_wrong_completion_and_why(
+    page: Path, width: int
+) -> None:
+    with Browser(width=width, height=900) as opened:
+        opened.open(page)
+        opened.until(READ)
+        clicked(opened, "document.getElementById('first-wrong')")
+        opened.until("scrollY > 0")
+        text = opened.run("document.getElementById('trace').innerText")
+        assert "one and one is 1" in text
+        assert "All 10 completions of this problem" in text
+        seen = """(() => {
+          const cells = [...document.querySelectorAll("#trace td")];
+          const why = cells.find((cell) => cell.textContent === "last '1' against '2'");
+          const {top, bottom, left} = why.getBoundingClientRect();
+          return top >= 0 && bottom <= innerHeight && left >= 0;
+        })()"""
+        assert opened.run(seen), "its reason is in view"
+        assert opened.run("document.getElementById('found').textContent") == "281 of 418 completions"
+
+
+def test_examples_of_what_passed_and_of_reasons_are_a_click_away(browser: Browser) -> None:
+    names = browser.run("[...document.querySelectorAll('#data button')].map((each) => each.innerText)")
+    assert [name.split("\n")[-1] for name in names[:4]] == ["p0#0"] * 3 + ["p0#1"]
+    browser.run("[...document.querySelectorAll('#data button')][3].click()")
     text = browser.run("document.getElementById('trace').innerText")
     assert "one and one is 1" in text
     assert "last '1' against '2'" in text
-    assert "All 10 completions of this problem" in text
+
+
+def test_tokens_are_coloured_and_told_by_the_arrow_keys(browser: Browser) -> None:
+    choose = "(() => { const s = document.getElementById('heat'); s.value = '%s';"
+    choose += " s.dispatchEvent(new Event('change')); })()"
+    tokens = "document.querySelector('#trace .tokens')"
+    browser.run("showTrace(321)")
+    browser.run(choose % "logprob")
+    assert browser.run(f"{tokens}.textContent") == SHOWN
+    styles = f"[...{tokens}.children].slice(0, 22).map((each) => each.className.slice(6))"
+    each = [("", 1), ("heat-1", 2), ("heat-2", 4), ("heat-3", 6), ("heat-4", 6), ("heat-5", 3)]
+    assert browser.run(styles) == [style for style, count in each for _ in range(count)]
+    browser.run(f"{tokens}.focus()")
+    for _ in range(3):
+        pressed(browser, "ArrowRight", 39)
+    said = "document.querySelector('#trace [role=status]').textContent"
+    assert browser.run(said) == 'Token 3, "s": log-probability -0.5, 60.7 %, ratio 1.105'
+    browser.run(choose % "ratio")
+    assert browser.run(f"{tokens}.children[5].className") == "token heat-1"
+    browser.run("showTrace(0)")
+    assert "No tokens with a ratio to show: none is kept of it" in browser.run(
+        "document.getElementById('trace').innerText"
+    )
+    browser.run(choose % "")
+    assert browser.said == []
+
+
+def test_evaluations_are_compared_and_drawn(browser: Browser) -> None:
+    rows = "[...document.querySelectorAll('#evaluations [aria-live] tbody tr')].map((row) => row.innerText)"
+    (row,) = browser.run(rows)
+    assert row.split("\t")[:3] == ["best.jsonl", "50.0 %", "+41.7"]
+    browser.run(
+        "(() => { const s = document.getElementById('against'); s.selectedIndex = 1;"
+        " s.dispatchEvent(new Event('change')); })()"
+    )
+    (row,) = browser.run(rows)
+    assert row.startswith(f"{SHOWN.replace('/', '∕')}.jsonl\t8.3 %\t−41.7\t")
+    browser.run("document.getElementById('evaluations').scrollIntoView()")
+    browser.until("plots.length === 2 && plots.every((each) => each.plot)")
+    assert browser.run("plots[0].plotted.ariaLabel").endswith(
+        "; best.jsonl: from 50.0 % at 1 to 100.0 % at 4"
+    )
+
+
+def test_completions_are_found_by_behaviour_verdict_and_by_the_source_beside(browser: Browser) -> None:
+    assert typed(browser, "by-behaviour", "verification") == "1 of 418 completions"
+    assert typed(browser, "by-behaviour", "subgoals") == "1 of 418 completions"
+    assert typed(browser, "by-behaviour", "none") == "417 of 418 completions"
+    wrong = browser.run("String(traces.words.indexOf('wrong'))")
+    assert typed(browser, "by-verdict", wrong) == "281 of 418 completions"
+    browser.run("document.getElementById('beside-source').value = '2'")
+    assert typed(browser, "compared", "better") == "48 of 418 completions"
+    assert typed(browser, "compared", "worse") == "0 of 418 completions"
+    browser.run("showTrace(traces.columns.source.indexOf(3))")
+    titles = "[...document.querySelectorAll('.completion > h3:first-child')].map((e) => e.innerText)"
+    assert [title.split(", ")[-2] for title in browser.run(titles)] == ["q0#0", "q0#3"]
+    browser.run("document.getElementById('beside-source').value = ''")
 
 
 def test_completions_of_two_sources_stand_side_by_side(browser: Browser) -> None:
@@ -169,9 +272,7 @@ def test_injected_scripts_are_refused(browser: Browser) -> None:
 
 def test_the_list_is_walked_with_the_arrow_keys(browser: Browser) -> None:
     browser.run("document.querySelector('#list button').focus()")
-    for kind in ("keyDown", "keyUp"):
-        browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowDown", code="ArrowDown",
-                     windowsVirtualKeyCode=40)  # fmt: skip
+    pressed(browser, "ArrowDown", 40)
     assert browser.run("document.activeElement.dataset.at") == "1"
     assert browser.run("traces.current") == 1
 
@@ -202,7 +303,11 @@ def test_what_is_not_given_has_no_part_of_the_page(tmp_path: Path, given: str) -
             "[...document.querySelectorAll('nav a')].map((each) => each.hash.slice(1)).join(' ')"
         )
         assert opened.said == []
-    wanted = {"a run alone": "runs curves cost", "a file alone": "completions data"}
+    wanted = {
+        "a run alone": "runs curves cost",
+        "a file alone": "evaluations completions data",
+        "no completion": "evaluations data",
+    }
     assert parts == links == wanted.get(given, "data")
 
 

@@ -423,3 +423,27 @@ def test_the_parts_of_a_reward_are_logged_where_any_completion_has_them() -> Non
     made = [Record(completion="7", finish="stop", completion_ids=[1], rewards=each) for each in rewards]
     figures = of_rollouts(made, torch.tensor([1.0, math.nan, 0.0]), torch.tensor([0, 0, 0]))
     assert (figures["rewards/mine/mean"], figures["rewards/mine/short/mean"]) == (0.5, 0.5)
+
+
+def test_the_policys_log_probabilities_are_kept_of_what_was_learned(
+    tiny: Path, tmp_path: Path, rollouts: list[Record]
+) -> None:
+    made = learner(tiny, Objective(minibatches=2))
+    made.settings = replace(made.settings, policy_logprobs=True)
+    _, traced = learn(run_of(made, tmp_path / "out"), made, rollouts)
+    kept = [record["policy_logprobs"] for record in traced]
+    assert [values is not None for values in kept] == [
+        record["reward"] is not None and record["advantage"] != 0 for record in traced
+    ]
+    first, second = (
+        [
+            abs(own - drawn)
+            for record, values in list(zip(traced, kept, strict=True))[part]
+            if values
+            for own, drawn in zip(values, record["logprobs"], strict=True)
+            if drawn is not None
+        ]
+        for part in (slice(8), slice(8, None))
+    )
+    assert max(first) < 1e-4, "they were drawn from these weights"
+    assert max(second) > 1e-3, "by the second update the weights are others"

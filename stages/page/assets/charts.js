@@ -139,7 +139,7 @@ function colour(style) {
 
 function colourAnew() {
   curves.colours.clear();
-  curves.charts.forEach((chart) => chart.change());
+  for (const chart of [...curves.charts, ...plots]) chart.change();
 }
 
 /** Exponential moving average without the pull of its start towards 0, as TensorBoard draws it. */

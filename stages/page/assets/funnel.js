@@ -6,12 +6,12 @@ function showData(sources) {
   if (!sources.length) return leaveOut("data");
   const section = byId("data");
   sources.forEach((source, place) => {
-    section.append(el("h3", {class: "wrap"}, source.name), steps(source), ...why(source, place));
+    section.append(el("h3", {class: "wrap"}, source.name), steps(source, place), ...why(source, place));
   });
 }
 
 /** A row for each thing that can become of a record, as far as the records say it. */
-function steps(source) {
+function steps(source, place) {
   const {
     problems,
     records,
@@ -38,14 +38,26 @@ function steps(source) {
   ];
   return table(
     `What became of ${source.name}`,
-    [unseen("what"), numeric("completions"), numeric("share"), unseen("bar"), unseen("note")],
+    [unseen("what"), numeric("completions"), numeric("share"), unseen("bar"), "example", unseen("note")],
     rows.map(([name, count, whole_, said]) => [
       name,
       whole(count),
       whole_ ? percent(count / whole_) : "–",
       bar([{share: whole_ ? count / whole_ : 0}]),
+      exampleOf(place, source.first[name]),
       el("span", {class: "dim"}, said),
     ]),
+  );
+}
+
+/** A completion by its id; a button to it where the page has it. */
+function exampleOf(place, id) {
+  if (!id || findTrace(place, id) < 0) return el("span", {class: "wrap"}, id || "–");
+  return el(
+    "button",
+    {type: "button", class: "wrap", on: {click: () => openTrace(place, id)}},
+    el("span", {class: "sr"}, "Show the example "),
+    id,
   );
 }
 
@@ -55,14 +67,7 @@ function why(source, place) {
       {dropped: "dropped", unjudged: "not judged", wrong: "not correct"}[fate],
       el("span", {class: "wrap"}, why),
       whole(count),
-      findTrace(place, example) < 0
-        ? example || "–"
-        : el(
-            "button",
-            {type: "button", on: {click: () => openTrace(place, example)}},
-            el("span", {class: "sr"}, "Show the example "),
-            example,
-          ),
+      exampleOf(place, example),
     ]),
   );
   if (!rows.length) return [];

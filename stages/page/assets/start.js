@@ -10,7 +10,7 @@ byId("theme").addEventListener("change", (event) => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colourAnew);
 showRuns(overview.runs);
 showCharts(overview.runs);
-showEvaluations(overview.evaluations);
+showEvaluations(overview);
 showCost(overview.runs);
 document.addEventListener("DOMContentLoaded", () => {
   readTraces(overview.sources);

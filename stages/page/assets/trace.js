@@ -4,8 +4,9 @@
 
 const OTHERS = 300; // completions of a problem that are listed
 
-/** Shows completion number `at`; `beside` is another of the same problem, or null. */
-function showTrace(at, beside = null) {
+/** Shows completion number `at`; `beside` is another of the same problem, null for none. By default it is the
+ *  last of the source that was chosen to stand beside. */
+function showTrace(at, beside = partner(at)) {
   traces.current = at;
   traces.beside = beside;
   markCurrent();
@@ -20,6 +21,13 @@ function showTrace(at, beside = null) {
     el("div", {class: "columns"}, ...shown.map(completion)),
     ...overSteps(at, others),
   );
+}
+
+/** The last completion of the same problem from the source that stands beside; null where it has none. */
+function partner(at) {
+  if (chosen("beside-source") === "") return null;
+  const source = Number(chosen("beside-source"));
+  return othersOf(at).findLast((each) => each !== at && column("source", each) === source) ?? null;
 }
 
 /** Completions of the same problem, over all sources, in the order of steps. */
@@ -62,6 +70,7 @@ function turns(at, others) {
     go(place - 1),
     go(place + 1),
     others.length > 1 ? el("label", {}, "Beside it: ", choice) : null,
+    heatChoice(),
   );
 }
 
@@ -80,10 +89,17 @@ function named(at) {
 
 function completion(at) {
   if (!traces.texts[at]) return el("p", {class: "hint"}, "Its text is being read …");
+  const made = el("article", {class: "completion"}, el("h3", {class: "wrap"}, named(at)), ...rewardsOf(at));
+  made.append(...(heat.by ? heated(at) : wordsOf(at)), facts(at));
+  return made;
+}
+
+/** What stands before the thinking, the thinking and the answer. */
+function wordsOf(at) {
   const [thinking, answer, first, open] = traces.texts[at];
+  const made = [];
   const text = (words, style = "") => el("p", {class: `text ${style}`}, ...marked(words));
-  const made = el("article", {class: "completion"}, el("h3", {class: "wrap"}, named(at)));
-  if (first) made.append(el("h3", {}, "First"), text(first));
+  if (first) made.push(el("h3", {}, "First"), text(first));
   if (thinking != null) {
     const fold = el(
       "details",
@@ -94,15 +110,14 @@ function completion(at) {
     fold.addEventListener("toggle", () => {
       traces.unfolded = fold.open;
     });
-    made.append(fold);
+    made.push(fold);
   }
-  made.append(el("h3", {}, "Answer"));
-  if (answer.trim()) made.append(text(answer));
+  made.push(el("h3", {}, "Answer"));
+  if (answer.trim()) made.push(text(answer));
   else
-    made.append(
+    made.push(
       el("p", {class: "bad"}, thinking != null && open ? "None: the thinking does not end." : "None."),
     );
-  made.append(...rewardsOf(at), facts(at));
   return made;
 }
 
@@ -129,7 +144,7 @@ function rewardsOf(at) {
   if (!rows.length) return [];
   return [
     el("h3", {}, "Rewards"),
-    table("Rewards and their reasons", ["reward", numeric("value"), "why"], rows),
+    table(`Rewards of ${named(at)}`, ["reward", numeric("value"), "why"], rows),
   ];
 }
 
@@ -141,6 +156,9 @@ function facts(at) {
     wordAt("finish", at) && `finish ${wordAt("finish", at)}`,
     wordAt("language", at) && `language ${wordAt("language", at)}`,
     advantage == null ? null : `advantage ${number(advantage)}`,
+    column("logprob", at) == null ? null : `mean log-probability ${number(column("logprob", at))}`,
+    column("ratio", at) == null ? null : `ratio farthest from 1: ${number(column("ratio", at))}`,
+    habitsOf(at),
     wordAt("dropped", at) && `dropped: ${wordAt("dropped", at)}`,
     wordAt("about", at),
     column("place", at),
@@ -148,13 +166,21 @@ function facts(at) {
   return el("p", {class: "hint wrap"}, parts.filter(Boolean).join(" · "));
 }
 
+/** Its behaviours with how often their phrases stand in it. */
+function habitsOf(at) {
+  const found = Object.entries(traces.behaviours).filter(([, counts]) => counts[at]);
+  return found.map(([name, counts]) => `${name.replaceAll("_", " ")} ${counts[at]}`).join(", ");
+}
+
 /** The problem's completions from the first step to the last, so that learning can be watched. */
 function overSteps(at, others) {
   if (others.length < 2) return [];
+  const learned = others.some((each) => column("advantage", each) != null);
   const rows = others.slice(0, OTHERS).map((each) => [
     String(column("step", each) ?? "–"),
     traces.sources[column("source", each)].name,
     number(column("reward", each)),
+    ...(learned ? [number(column("advantage", each))] : []),
     whole(column("tokens", each) ?? column("characters", each)),
     el(
       "button",
@@ -174,7 +200,18 @@ function overSteps(at, others) {
   const title = `All ${others.length} completions of this problem`;
   return [
     el("h3", {}, title),
-    table(title, ["step", "from", numeric("reward"), numeric("length"), "answer"], rows),
+    table(
+      title,
+      [
+        "step",
+        "from",
+        numeric("reward"),
+        ...(learned ? [numeric("advantage")] : []),
+        numeric("length"),
+        "answer",
+      ],
+      rows,
+    ),
     ...(others.length > OTHERS ? [el("p", {class: "hint"}, `The first ${OTHERS} are listed.`)] : []),
   ];
 }

@@ -7,6 +7,8 @@ const traces = {
   columns: {},
   rewards: {},
   reasons: {},
+  behaviours: {},
+  pieces: [],
   words: [],
   problems: [],
   sources: [],
@@ -38,6 +40,11 @@ async function showTraces({held, seen}) {
     );
   }
   makeFilters();
+  const wrong = traces.words.indexOf("wrong");
+  if (traces.columns.verdict?.includes(wrong)) {
+    byId("first-wrong").hidden = false;
+    byId("first-wrong").addEventListener("click", openWrong);
+  }
   search();
   for (const chunk of dataOf("texts")) {
     for (const text of chunk) {
@@ -95,11 +102,27 @@ function makeFilters() {
   field(`Length from, ${unit}`, input("length-low", {type: "number", min: 0}));
   field("to", input("length-high", {type: "number", min: 0}));
   for (const [name, label] of [
+    ["verdict", "Verdict"],
     ["language", "Language"],
     ["finish", "Finish"],
     ["dropped", "Dropped"],
   ]) {
     if (used(name).length) field(label, choice(`by-${name}`, used(name)));
+  }
+  const habits = Object.keys(traces.behaviours);
+  if (habits.length) {
+    const choices = habits.map((name) => [name, name.replaceAll("_", " ")]);
+    field("Behaviour", choice("by-behaviour", [...choices, ["none", "none of them"]]));
+  }
+  if (traces.sources.length > 1) {
+    const sources = traces.sources.map((source, place) => [place, source.name]);
+    field("Beside it, from", choice("beside-source", sources, "nothing"));
+    const better = [
+      ["better", "better than beside"],
+      ["worse", "worse than beside"],
+      ["other", "another reward than beside"],
+    ];
+    field("Which is", choice("compared", better));
   }
   field(
     "Order",
@@ -110,6 +133,8 @@ function makeFilters() {
         ["highest", "highest reward first"],
         ["longest", "longest first"],
         ["step", "last step first"],
+        ...(traces.columns.logprob ? [["surprising", "least probable first"]] : []),
+        ...(traces.columns.ratio ? [["moved", "ratio farthest from 1 first"]] : []),
       ],
       "as in the files",
     ),
@@ -132,7 +157,7 @@ const bound = (id, none) => (chosen(id) === "" ? none : Number(chosen(id)));
 
 /** Finds what all filters let pass, and lists it. */
 function search() {
-  const tests = [...rangeTests(), ...choiceTests()];
+  const tests = [...rangeTests(), ...choiceTests(), ...behaviourTests(), ...comparisonTests()];
   const query = (traces.query = chosen("query").trim().toLowerCase());
   if (query) tests.push(textTest(query));
   const found = [];
@@ -140,7 +165,43 @@ function search() {
   traces.found = inOrder(found, chosen("order"));
   list();
   clearTimeout(traces.later); // the one that is read has other neighbours now, and other words marked
-  traces.later = setTimeout(() => traces.current != null && showTrace(traces.current, traces.beside), 250);
+  traces.later = setTimeout(() => traces.current != null && showTrace(traces.current, shownBeside()), 250);
+}
+
+/** What stands beside the one that is read: of the source that is chosen, else what was. */
+function shownBeside() {
+  return partner(traces.current) ?? traces.beside;
+}
+
+function behaviourTests() {
+  const wanted = chosen("by-behaviour");
+  if (wanted === "") return [];
+  const columns = wanted === "none" ? Object.values(traces.behaviours) : [traces.behaviours[wanted]];
+  return [(at) => columns.some((counts) => counts[at]) === (wanted !== "none")];
+}
+
+/** By the mean rewards that the problem's completions have: from the same source, and from the one beside. */
+function comparisonTests() {
+  const [wanted, beside] = [chosen("compared"), chosen("beside-source")];
+  if (wanted === "" || beside === "") return [];
+  const [sums, values] = [new Map(), rewardColumn() ?? []];
+  const key = (source, at) => `${source} ${traces.problems[column("problem", at)].name}`;
+  for (let at = 0; at < traces.count; at += 1) {
+    if (values[at] == null) continue;
+    const sum = sums.get(key(column("source", at), at)) ?? [0, 0];
+    sums.set(key(column("source", at), at), [sum[0] + values[at], sum[1] + 1]);
+  }
+  const fits = {
+    better: (own, other) => own > other + 1e-9,
+    worse: (own, other) => own < other - 1e-9,
+    other: (own, other) => Math.abs(own - other) > 1e-9,
+  }[wanted];
+  return [
+    (at) => {
+      const [own, other] = [column("source", at), beside].map((source) => sums.get(key(source, at)));
+      return own != null && other != null && fits(own[0] / own[1], other[0] / other[1]);
+    },
+  ];
 }
 
 function rewardColumn() {
@@ -162,7 +223,7 @@ function rangeTests() {
 }
 
 function choiceTests() {
-  return ["source", "language", "finish", "dropped"]
+  return ["source", "verdict", "language", "finish", "dropped"]
     .filter((name) => chosen(`by-${name}`) !== "")
     .map((name) => {
       const [wanted, values] = [Number(chosen(`by-${name}`)), traces.columns[name]];
@@ -195,6 +256,8 @@ function inOrder(found, order) {
     highest: (at) => negative(rewardColumn()?.[at]),
     longest: (at) => negative(traces.columns[lengthColumn()][at]),
     step: (at) => negative(column("step", at)),
+    surprising: (at) => column("logprob", at),
+    moved: (at) => negative(column("ratio", at) == null ? null : Math.abs(Math.log(column("ratio", at)))),
   };
   const key = keys[order];
   return key
@@ -266,6 +329,18 @@ function walk(event) {
   showTrace(Number(next.dataset.at));
 }
 
+/** Lists what is wrong, and shows the first of it. */
+function openWrong() {
+  for (const field of byId("filters").elements) {
+    if (field instanceof HTMLSelectElement) field.selectedIndex = 0;
+    else if (field instanceof HTMLInputElement) field.value = "";
+  }
+  byId("by-verdict").value = String(traces.words.indexOf("wrong"));
+  search();
+  clearTimeout(traces.later); // it is shown at once
+  openAt(traces.found[0]);
+}
+
 /** The number of the first completion of this id and source; -1 where the page does not have it. */
 function findTrace(source, id) {
   return (
@@ -276,7 +351,11 @@ function findTrace(source, id) {
 
 /** Shows that completion, from wherever the page names it. */
 function openTrace(source, id) {
-  showTrace(findTrace(source, id));
-  byId("completions").scrollIntoView();
+  openAt(findTrace(source, id));
+}
+
+function openAt(at) {
+  showTrace(at);
+  byId("trace").scrollIntoView();
   byId("trace").focus({preventScroll: true});
 }

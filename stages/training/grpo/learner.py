@@ -24,6 +24,7 @@ from stages.training.parallel.world import World
 from stages.training.policy import Policy
 from stages.training.rows import Row, Sample, packs, rows
 
+DIGITS = 6  # of a log-probability that is kept to be looked at
 REMEDY = "make rollouts with `r1 generate --tokens`"
 
 
@@ -38,6 +39,8 @@ class Learner:
     world: World = field(default_factory=World)
     logp_diff_limit: float = math.inf  # of the step, for the mean difference between sampler and policy
     largest_gap: float = 0.0  # of the step, between the sampler's log-probability and the policy's
+    # Of the step: the policy's log-probabilities as the last update had them, by completion; of this rank.
+    kept: dict[int, list[float]] = field(default_factory=dict)
 
     def advantages(self, rewards: Tensor, groups: Tensor, costs: Tensor | None) -> list[float]:
         """A_i of each completion: `rewards [N]` (NaN: not judged), less the KL that `costs [N]` holds."""
@@ -70,10 +73,10 @@ class Learner:
         count = min(o.minibatches, len(order))
         part = {name: index * count // len(order) for index, name in enumerate(order)}
         batches: list[list[Sample]] = [[] for _ in range(count)]
-        for record, gain in zip(rollouts, gains, strict=True):
+        for place, (record, gain) in enumerate(zip(rollouts, gains, strict=True)):
             unjudged = self.rewarded and record.get("reward") is None
             if not unjudged and not (o.mask_truncated and record["finish"] == "length"):
-                batches[part[group_of(record)]].append(_sample(record, gain))
+                batches[part[group_of(record)]].append(_sample(record, gain, place))
         for batch in batches:
             self._weigh(batch)
         return batches
@@ -163,9 +166,21 @@ class Learner:
         }
         if factor is not None:
             sums["importance"] = float(factor[drawn].sum())
+        if self.settings.policy_logprobs:
+            self._keep(row, logp.detach())
         if first:
             sums |= self._compared((logp.detach() - sampler).abs()[drawn])
         return (row.weight * out.loss).sum(), sums
+
+    def _keep(self, row: Row, logp: Tensor) -> None:
+        sizes = [len(sample.completion_ids) for sample in row.samples]
+        for sample, values in zip(row.samples, logp.split(sizes), strict=True):
+            self.kept[sample.place] = [round(value, DIGITS) for value in values.tolist()]
+
+    def policy_logprobs(self, rollouts: Sequence[Record]) -> list[Record]:
+        """The rollouts with `policy_logprobs [T]` of each one's last update; null where it had none."""
+        kept = {place: values for part in self.world.gather(self.kept) for place, values in part.items()}
+        return [record.adding(policy_logprobs=kept.get(place)) for place, record in enumerate(rollouts)]
 
     def _compared(self, gap: Tensor) -> dict[str, float]:
         """Sums over differences `[T]` of log-probabilities. Raises R1Error where they are large."""
@@ -227,7 +242,7 @@ class Learner:
         return packing([self.policy.unwrapped, *other], drawn=True)
 
 
-def _sample(record: Record, gain: float) -> Sample:
+def _sample(record: Record, gain: float, place: int = 0) -> Sample:
     prompt_ids = need(record, "prompt_ids", list, REMEDY)
     completion_ids = need(record, "completion_ids", list, REMEDY)
     logprobs = need(record, "logprobs", list, REMEDY)
@@ -244,4 +259,5 @@ def _sample(record: Record, gain: float) -> Sample:
         gain,
         [math.nan if p is None else p for p in logprobs],
         group=group_of(record),
+        place=place,
     )

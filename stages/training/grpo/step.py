@@ -65,7 +65,8 @@ def step(run: Run, sampler: Sampler, learner: Learner, evaluations: Evaluations)
 
 
 def learn(run: Run, learner: Learner, rollouts: Sequence[Record]) -> tuple[dict[str, Any], list[Record]]:
-    """Updates the policy on one step's rollouts. Returns metrics, and the records with their advantage.
+    """Updates the policy on one step's rollouts. Returns metrics, and the records with their advantage and,
+    where wanted, the policy's log-probabilities.
 
     Raises R1Error where the sampler's log-probabilities are not the policy's.
     """
@@ -78,7 +79,7 @@ def learn(run: Run, learner: Learner, rollouts: Sequence[Record]) -> tuple[dict[
     batches = learner.minibatches(rollouts, gains)
     learner.add_old_logprobs(batches)
     sums: dict[str, float] = {}
-    updates, learner.largest_gap = 0, 0.0
+    updates, learner.largest_gap, learner.kept = 0, 0.0, {}
     for _ in range(o.inner_epochs):
         for batch in batches:
             learner.add_reference_logprobs(batch)
@@ -98,7 +99,8 @@ def learn(run: Run, learner: Learner, rollouts: Sequence[Record]) -> tuple[dict[
     if costs is not None:
         drawn = [sum(p is not None for p in record["logprobs"]) for record in rollouts]
         figures["kl"] = costs.mean().item() / max(statistics.fmean(drawn), 1)
-    return figures, [record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)]
+    traced = [record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)]
+    return figures, learner.policy_logprobs(traced) if learner.settings.policy_logprobs else traced
 
 
 def _reward(record: Record) -> float:
