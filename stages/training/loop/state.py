@@ -230,6 +230,7 @@ class State:
             shards.write(directory, "state", self.strategy.state())
             position = {
                 "identity": self.identity,
+                "computes": self.policy.computes,
                 "step": self.step,
                 "updates": self.updates,
                 "extra": self.extra,
@@ -343,6 +344,12 @@ class State:
                     f"{self.work} was made with other options, input or code version; "
                     "run with the same ones, or delete it"
                 )
+            now, before = self.policy.computes, position.get("computes", self.policy.computes)
+            if before != now:
+                raise UsageError(
+                    f"{self.work} was computed in {before}, and --dtype auto is {now} on this device; resume "
+                    f"it on a device like the first, or delete it"
+                )
             self.step, self.updates = int(position["step"]), int(position["updates"])
             self.extra, self.last = dict(position["extra"]), dict(position["last"])
         weights = dict(self.policy.parameters())
@@ -409,6 +416,7 @@ class State:
             inputs=self.inputs,
             parent=(self.policy.name, self.policy.revision),
             metrics=metrics,
+            computes=self.policy.computes,
         )
 
 
