@@ -22,6 +22,7 @@ from stages.training.rows import rows as packed
 
 Dtype = Literal["float32", "bfloat16"]
 RATE = 1e-4
+MOST = 48  # tokens of a completion, since the CPU makes them too
 # mean and largest difference of log-probabilities, the loss's, the gradient's and the update's share, the
 # gap between sampler and trainer.
 BOUNDS: dict[str, tuple[float, float, float, float, float, float]] = {
@@ -112,7 +113,7 @@ def _gap(dtype: Dtype, bench: Bench) -> Iterator[Row]:
         grpo.Settings(
             model=str(bench.model()), out=bench.folder / "gap", template="none", steps=1,
             reward=("trl:peer.vowels",), problems=size.problems, samples=size.samples, workers=1,
-            sampling=Sampling(max_tokens=size.tokens), engine=bench.engine(dtype),
+            sampling=Sampling(max_tokens=min(size.tokens, MOST)), engine=bench.engine(dtype),
         ),
     )  # fmt: skip
     gap, most = (made.manifest["metrics"][f"sampling/logp_gap_{k}"] for k in ("mean", "max"))
@@ -125,10 +126,10 @@ def _completions(dtype: Dtype, bench: Bench) -> Iterator[Row]:
 
     def made(engine: Any) -> list[list[int]]:
         settings = generate.Settings(
-            model=str(bench.model()), template="none", samples=bench.size.samples, tokens=True,
-            sampling=Sampling(max_tokens=bench.size.tokens), engine=engine,
+            model=str(bench.model()), template="none", samples=4, tokens=True,
+            sampling=Sampling(max_tokens=min(bench.size.tokens, MOST)), engine=engine,
         )  # fmt: skip
-        return [r["completion_ids"] for r in generate.run(_problems(bench, bench.size.problems), settings)]
+        return [r["completion_ids"] for r in generate.run(_problems(bench, 2), settings)]
 
     engine = bench.engine(dtype)
     once, again, there = made(engine), made(engine), made(bench.engine("float32", "cpu"))
