@@ -67,6 +67,10 @@ site:
 bench:
     for file in tests/bench/*.py; do echo "== $file"; python "$file"; done
 
+# What a GPU must show before it is trusted (docs/gpu.md); without one the smallest size, on the CPU
+gpu *ARGS:
+    python tests/gpu/kit.py {{ARGS}}
+
 # What runs inside the sandbox is not measured: nothing of ours may be loaded there. A test may fail where it
 # has a limit on files, which coverage's own file breaks; hence the dash.
 # Coverage of lines and branches of the program and its stages, the processes they start included

@@ -193,14 +193,18 @@ def write_manifest(
     parent: tuple[str, str] | None,
     inputs: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    computes: str = "",
 ) -> dict[str, Any]:
-    """Writes `r1.json` into `directory` and returns it. `parent` is a model and its revision."""
+    """Writes `r1.json` into `directory` and returns it. `parent` is a model and its revision; `computes` the
+    type of the passes that it was trained in.
+    """
     manifest: dict[str, Any] = {
         "stage": stage,
         "options": dict(options),
         "parent": {"model": parent[0], "revision": parent[1]} if parent else None,
         "inputs": dict(inputs),
         "versions": versions(),
+        **({"computes": computes} if computes else {}),
         "metrics": dict(metrics),
         "revision": revision(str(directory)),
     }

@@ -143,8 +143,10 @@ def loaded(
     try:
         named = backend.revision or revision(plan.model)
         here = plan.tokens and backend.tokenizer is not None  # else a server has it
+        # What auto came to: what was made in another type is not taken over.
+        dtype: Any = backend.computes or engine.dtype
         known = {
-            "engine": engine,
+            "engine": replace(engine, dtype=dtype),
             "revision": named if adapter is None else f"{named}+{revision(str(adapter))}",
             "tokenizer": fingerprint_of(backend.tokenizer) if here else "",
             "extra": endpoint.fields,

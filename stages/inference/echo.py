@@ -14,6 +14,7 @@ class Echo:
 
     tokenizer = None
     revision = ""
+    computes = ""
 
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         for request in requests:

@@ -25,10 +25,11 @@ def token_logprobs(
     """log softmax(hidden @ head.T / temperature) at `targets`, and the entropy of each distribution.
 
     hidden `[T, H]`, head `[V, H]`, targets `[T]` -> `[T]`, `[T]` in float32, or in float64 where `hidden` is.
-    The entropy has no gradient; it is a measurement.
+    Autocast rounds none of it. The entropy has no gradient; it is a measurement.
     """
     learns = torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad)
-    found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature, learns)
+    with torch.autocast(hidden.device.type, enabled=False):
+        found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature, learns)
     return found
 
 

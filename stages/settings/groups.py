@@ -77,7 +77,7 @@ class Engine:
     device: Annotated[str, Doc("auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
-        Doc("auto is bfloat16 on a GPU, float32 elsewhere."),
+        Doc("auto is bfloat16 on a GPU that has it, float32 elsewhere."),
     ] = "auto"
     trust_remote_code: Annotated[
         bool | None,

@@ -65,6 +65,8 @@ class Policy:
             self.model = with_scalar_head(self.model)
         self.device = torch.device(device_of(engine)) if planned else self.model.device
         self.autocast = computes_in_half(engine, self.device)
+        # What --dtype comes to on the device, however the weights are spread.
+        self.computes = "bfloat16" if self.autocast else "float32"
         if lora.lora:
             self.model = _adapted(self.model, lora, seed, planned=planned)
         self.lora = bool(lora.lora)

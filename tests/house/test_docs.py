@@ -81,6 +81,17 @@ FOREIGN = {
     # Of hf.
     "--repo-type",
     "--local-dir",
+    # Of the GPU kit, and of pip.
+    "--size",
+    "--only",
+    "--minutes",
+    "--again",
+    "--page",
+    "--only-binary",
+    "--python-version",
+    "--platform",
+    "--no-index",
+    "--find-links",
     # Of the stage in docs/extending.md.
     "--every",
 }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stages.objectives import products
+from stages.objectives.logprobs import token_logprobs
 from stages.objectives.products import Linear, OutputLayer, adopt, packed, product, weights_in_use, widen
 
 pytestmark = pytest.mark.usefixtures("small_layers_too")
@@ -172,3 +173,12 @@ def test_where_onednn_is_wrong_or_missing_torch_is_kept(monkeypatch: pytest.Monk
         adopt(model)
         assert type(model[0]) is torch.nn.Linear
     products._is_right.cache_clear()
+
+
+def test_autocast_rounds_neither_log_probabilities_nor_entropies() -> None:
+    torch.manual_seed(0)
+    hidden, head, targets = torch.randn(9, 16), torch.randn(50, 16), torch.randint(0, 50, (9,))
+    alone = token_logprobs(hidden, head, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = token_logprobs(hidden, head, targets)
+    assert all(map(torch.equal, alone, inside))

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
+from test_training import StopAt, Stopped
 
 from stages import distill, eval, generate, grpo, sft
+from stages.inference.transformers import rates
 from stages.records.record import Record
 from stages.runtime.errors import UsageError
-from stages.settings.groups import Endpoint, Engine, Sampling
+from stages.runtime.report import Silent
+from stages.settings.groups import Endpoint, Engine, Sampling, Saving
 
 PROBLEMS = [Record(id=str(k), prompt=f"{k}+1=", answer=str(k + 1)) for k in range(2)]
 LESSONS = [problem.adding(completion=str(problem["answer"])) for problem in PROBLEMS]
+CPU = Engine(device="cpu")
 SHORT = Sampling(max_tokens=12)
 Kind = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -135,3 +140,59 @@ def test_a_sampler_of_echoes_is_refused_for_training(tiny: Path, tmp_path: Path)
                 engine=Engine(backend="echo", device="cpu"),
             ),
         )
+
+
+def test_what_auto_came_to_is_written_down_and_kept(tiny: Path, tmp_path: Path, reward: str) -> None:
+    made = generate.run(PROBLEMS, generate.Settings(model=str(tiny), template="none", sampling=SHORT))
+    assert {record["meta"]["generate"]["dtype"] for record in made} == {"float32"}
+    settings = sft.Settings(model=str(tiny), out=tmp_path / "out", template="none", epochs=1, engine=CPU)
+    whole = sft.run(LESSONS, settings)
+    assert whole.manifest["computes"] == "float32"
+    assert whole.manifest["options"]["engine"]["dtype"] == "auto"
+
+
+def test_a_run_does_not_go_on_in_another_type(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a run of a GPU is resumed on a CPU."""
+    out = tmp_path / "out"
+    settings = sft.Settings(
+        model=str(tiny), out=out, template="none", epochs=3, batch=1, engine=CPU, saving=Saving(save_every=1)
+    )
+    with pytest.raises(Stopped):
+        sft.run(LESSONS, settings, report=StopAt(2))
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.training.policy.computes_in_half", lambda *_: True)
+        with pytest.raises(UsageError, match="was computed in float32, and --dtype auto is bfloat16"):
+            sft.run(LESSONS, settings, resume=True)
+    assert sft.run(LESSONS, settings, resume=True).manifest["computes"] == "float32"
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.heard.append(message)
+
+
+def test_a_large_model_is_told_what_bfloat16_would_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only there, only on a processor with units for it, and only where no type was chosen."""
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Linear(64, 8))
+    model.device = torch.device("cpu")  # type: ignore[assignment]  # as a transformers model has it
+    monkeypatch.setattr(rates, "has_units", lambda: True)
+    monkeypatch.setattr(rates, "WORTH", 0.0)
+
+    def heard(dtype: Kind = "auto") -> list[str]:
+        notes = Notes()
+        rates.note_faster(model, Engine(dtype=dtype), notes)
+        return notes.heard
+
+    assert heard() == []
+    monkeypatch.setattr(rates, "SMALL", 1000)
+    (note,) = heard()
+    assert note.startswith("computes in float32")
+    assert note.endswith("in bfloat16 (--dtype bfloat16)")
+    assert heard("float32") == heard("bfloat16") == []
+    monkeypatch.setattr(rates, "has_units", lambda: False)
+    assert heard() == []

@@ -87,7 +87,7 @@ class _Nothing:
     def save_pretrained(self, directory: Path) -> None: ...
 
 
-PLAIN: dict[str, Any] = {"clip": 1.0, "dtype": "auto", "device": "cpu", "lora": False}
+PLAIN: dict[str, Any] = {"clip": 1.0, "dtype": "auto", "device": "cpu", "half": False, "lora": False}
 
 
 def test_the_users_configuration_is_filled_in(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_weights_are_in_bfloat16_where_a_gpu_shares_them_out() -> None:
         made = configuration(Parallelism(zero=stage), **{**PLAIN, **options})
         return bool(made["bf16"]["enabled"])
 
-    assert [half(stage, device="cuda") for stage in (1, 2, 3)] == [False, True, True]
-    assert not half(2, device="cuda", lora=True)
-    assert not half(3, device="cuda", dtype="float32")
+    assert [half(stage, half=True) for stage in (1, 2, 3)] == [False, True, True]
+    assert not half(2, half=True, lora=True)
+    assert not half(3, half=True, dtype="float32")
     assert [half(3), half(3, dtype="bfloat16")] == [False, True]
 
 

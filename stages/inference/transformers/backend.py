@@ -63,6 +63,7 @@ class TransformersBackend:
         settings = getattr(model, "generation_config", None)
         self.slots = engine.batch_size or SLOTS
         self.autocast = model.dtype == torch.float32 and computes_in_half(engine, model.device)
+        self.computes = "bfloat16" if self.autocast else str(model.dtype).removeprefix("torch.")
         self.execution = execution_of(model)
         self.vocabulary = int(config.vocab_size)
         self.limit = min(self.limit, self.execution.longest or self.limit)

@@ -106,7 +106,7 @@ def load_weights(automatic: Any, model: str, engine: Engine, attention: str | No
         hold_memory()
     dtype = engine.dtype
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+        dtype = "bfloat16" if computes_in_half(engine, torch.device(device)) else "float32"
     trust = engine.trust_remote_code
     if Path(model).is_dir():
         with loading(model, trust=trust):
@@ -183,5 +183,9 @@ def _check_device(device: str) -> None:
 
 
 def computes_in_half(engine: Engine, device: torch.device) -> bool:
-    """Whether passes run in bfloat16: where `engine` says so, and on a GPU unless it says otherwise."""
-    return engine.dtype == "bfloat16" or (engine.dtype == "auto" and device.type == "cuda")
+    """Whether passes run in bfloat16: where `engine` says so, and on a GPU that has it unless it says
+    otherwise.
+    """
+    if engine.dtype != "auto":
+        return engine.dtype == "bfloat16"
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -50,7 +50,7 @@ class _Bucket(NamedTuple):
     keys: Tensor  # [n, Lk] row positions, padded with 0
     at_query: Tensor  # [n, Lq] their positions in the sequence; a padded query sees the first key
     at_key: Tensor  # [n, Lk] theirs; a padded key lies after everything
-    padded: Tensor  # [n * Lq] which query rows are real
+    real: Tensor | None  # which of the n * Lq query rows are no padding; None where all are
 
 
 class Packed:
@@ -65,7 +65,7 @@ class Packed:
         self.positions = self.positions.to(device)
         self._segments = segments
         self._buckets = [_bucket(group, device) for group in _by_length(segments)]
-        order = torch.cat([b.queries.flatten()[b.padded] for b in self._buckets])
+        order = torch.cat([_kept(b.queries.flatten(), b) for b in self._buckets])
         self._inverse = torch.empty_like(order)
         self._inverse[order] = torch.arange(len(order), device=device)
 
@@ -77,17 +77,21 @@ class Packed:
         for bucket in self._buckets:
             n, lq = bucket.queries.shape
             lk = bucket.keys.shape[1]
-            queries = q.index_select(1, bucket.queries.flatten()).view(heads, n, lq, width)
+            # Past a prompt no longer than itself, one computes the prompt's queries too, and needs no mask.
+            past = ALONE < lk <= 2 * lq
+            causal = n == 1 and window is None and (lq == lk or past)
+            asked = bucket.keys if causal else bucket.queries
+            queries = q.index_select(1, asked.flatten()).view(heads, n, -1, width)
             queries = queries.transpose(0, 1)  # n Hq Lq D
             keys = k.index_select(1, bucket.keys.flatten()).view(-1, n, lk, width).transpose(0, 1)
             values = v.index_select(1, bucket.keys.flatten()).view(-1, n, lk, wide).transpose(0, 1)
-            causal = n == 1 and lq == lk and window is None
             folded = not causal and n * shared * lq * lk <= FOLDED
             if shared > 1 and not folded:
                 keys = keys.repeat_interleave(shared, 1)
                 values = values.repeat_interleave(shared, 1)
             if causal:
                 out = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=scale)
+                out = out[:, :, lk - lq :]
             else:
                 # Not kept from layer to layer: the masks of long completions would fill the memory.
                 seen = seen_by(bucket.at_query[:, :, None] - bucket.at_key[:, None, :], window)
@@ -97,8 +101,7 @@ class Packed:
                 out = F.scaled_dot_product_attention(
                     queries, keys, values, attn_mask=seen[:, None], scale=scale
                 ).reshape(n, heads, lq, wide)
-            flat = out.transpose(0, 1).reshape(heads, n * lq, wide)
-            outputs.append(flat if bucket.padded.all() else flat[:, bucket.padded])
+            outputs.append(_kept(out.transpose(0, 1).reshape(heads, n * lq, wide), bucket, 1))
         return torch.cat(outputs, 1).index_select(1, self._inverse)
 
     @functools.cached_property
@@ -145,8 +148,13 @@ def _bucket(group: Sequence[Segment], device: torch.device | str) -> _Bucket:
         at_query[row, :own] = torch.arange(prefix, prefix + own, dtype=torch.int32)
         at_key[row, : prefix + own] = torch.arange(prefix + own, dtype=torch.int32)
         real[row, :own] = True
-    parts = (queries, keys, at_query, at_key, real.flatten())
-    return _Bucket(*(part.to(device) for part in parts))
+    places = None if real.all() else real.flatten().nonzero()[:, 0].to(device)
+    return _Bucket(queries.to(device), keys.to(device), at_query.to(device), at_key.to(device), places)
+
+
+def _kept(values: Tensor, bucket: _Bucket, dim: int = 0) -> Tensor:
+    """`values` of a bucket's query rows without those that are padding."""
+    return values if bucket.real is None else values.index_select(dim, bucket.real)
 
 
 class Capture:
@@ -193,6 +201,9 @@ def _attention(
         raise Unavailable(
             f"{type(module).__name__} needs an attention that the transformers backend does not have"
         )
+    if torch.is_autocast_enabled(query.device.type):  # as it rounds them for the product: half the cache
+        narrow = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(narrow), key.to(narrow), value.to(narrow)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     window = more.get("sliding_window")
     out = layout.attend(module.layer_idx, query[0], key[0], value[0], scale, window)

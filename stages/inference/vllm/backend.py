@@ -58,6 +58,7 @@ class VllmBackend:
         self.ends = end_ids(self.tokenizer, named_ends(model, trust))
         self.sleeps = bool(config.model_config.enable_sleep_mode)
         self.follows = follows
+        self.computes = str(config.model_config.dtype).removeprefix("torch.")
         self.expected: int | None = None  # the fingerprint its weights must have
         self.count = 0
 

@@ -35,6 +35,7 @@ PREFERRED = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "TORCH_CPP_LOG_LEVEL": "ERROR",  # read where torch is not loaded yet
 }
+HALF = 80  # the least capability of a GPU, times ten, that has bfloat16
 SEQUENCES = {"cpu": 64, "cuda": 256}  # decoded at once
 FREE_SHARE = 0.25  # of a CPU's free memory, for keys and values
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM has room for
@@ -56,6 +57,9 @@ def start(model: str, engine: Engine, *, adapter: Path | None = None, follows: b
 
     device = "cpu" if current_platform.is_cpu() else "cuda"
     _check_device(engine.device, device)
+    if engine.dtype == "auto":
+        half = device == "cuda" and current_platform.has_device_capability(HALF)
+        engine = dataclasses.replace(engine, dtype="bfloat16" if half else "float32")
     arguments = _arguments(model, engine, device, follows=follows, separate=separate)
     if adapter is not None:
         rank = largest_rank(adapter)
@@ -154,12 +158,9 @@ def _check_device(asked: str, there: str) -> None:
 
 
 def _arguments(model: str, engine: Engine, device: str, *, follows: bool, separate: bool) -> dict[str, Any]:
-    dtype = engine.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" else "float32"
     arguments: dict[str, Any] = {
         "model": model,
-        "dtype": dtype,
+        "dtype": engine.dtype,
         "trust_remote_code": bool(engine.trust_remote_code),
         "max_num_seqs": engine.batch_size or SEQUENCES[device],
         "max_model_len": -1,  # the model's context, or as much of it as the memory holds

@@ -230,6 +230,7 @@ class State:
             self._write_share(directory)
             position = {
                 "identity": self.identity,
+                "computes": self.policy.computes,
                 "step": self.step,
                 "updates": self.updates,
                 "extra": self.extra,
@@ -352,6 +353,12 @@ class State:
                     f"{self.work} was made with other options, input or code version; "
                     "run with the same ones, or delete it"
                 )
+            now, before = self.policy.computes, position.get("computes", self.policy.computes)
+            if before != now:
+                raise UsageError(
+                    f"{self.work} was computed in {before}, and --dtype auto is {now} on this device; resume "
+                    f"it on a device like the first, or delete it"
+                )
             self.step, self.updates = int(position["step"]), int(position["updates"])
             self.extra, self.last = dict(position["extra"]), dict(position["last"])
         with torch.no_grad(), _resuming(found):
@@ -414,6 +421,7 @@ class State:
             inputs=self.inputs,
             parent=(self.policy.name, self.policy.revision),
             metrics=metrics,
+            computes=self.policy.computes,
         )
 
 

@@ -94,15 +94,16 @@ def check_parallelism(parallelism: Parallelism, *, dtype: str, lora: bool, plann
         raise UsageError(f"--offload {parallelism.offload} is DeepSpeed's; give --zero 1, 2 or 3")
     if not shared_out:
         return
-    configuration(parallelism, clip=1.0, dtype=dtype, device="cpu", lora=lora)
+    configuration(parallelism, clip=1.0, dtype=dtype, device="cpu", half=False, lora=lora)
     if find_spec("deepspeed") is None and not planned:
         raise Unavailable("--zero needs DeepSpeed, which is not installed", install=INSTALL)
 
 
 def configuration(
-    parallelism: Parallelism, *, clip: float, dtype: str, device: str, lora: bool
+    parallelism: Parallelism, *, clip: float, dtype: str, device: str, half: bool, lora: bool
 ) -> dict[str, Any]:
-    """What DeepSpeed is told: the user's file, filled in from the options.
+    """What DeepSpeed is told: the user's file, filled in from the options; `half` says that passes compute in
+    bfloat16.
 
     Raises UsageError where the file says what an option says, or what is not offered; StreamError where it
     cannot be read.
@@ -124,7 +125,7 @@ def configuration(
     if stage not in (1, 2, 3):
         raise UsageError(f"{name}: no stage of zero_optimization; give --zero 1, 2 or 3")
     # Under autocast each process would keep all weights once more in bfloat16 until the backward pass.
-    usual = dtype == "auto" and device == "cuda" and stage > 1 and not lora
+    usual = dtype == "auto" and half and stage > 1 and not lora
     bf16 = dtype == "bfloat16" or parts["bf16"].get("enabled", usual)
     if bf16 and stage == 1:
         raise UsageError("--dtype bfloat16 goes with --zero 2 or 3, which sum gradients in float32")

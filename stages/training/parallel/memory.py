@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from stages.training.parallel.world import World
 from stages.training.policy import Policy
 
@@ -24,8 +26,9 @@ def needs(policy: Policy, world: World, row_tokens: int, *, models: int = 1, sam
     here = models * every * 4.0
     there = 0.0
     halved = policy.autocast
+    cast = _cast(policy)
     if not world.sharded:
-        here += trained * 12
+        here += trained * 12 + halved * cast
         how = f"in each of {world.size} processes" if world.size > 1 else ""
     else:
         from stages.training.parallel.configuration import configuration
@@ -35,15 +38,17 @@ def needs(policy: Policy, world: World, row_tokens: int, *, models: int = 1, sam
             clip=0.0,
             dtype=policy.dtype,
             device=policy.device.type,
+            half=policy.autocast,
             lora=policy.lora,
         )
         zero: dict[str, Any] = config["zero_optimization"]
         stage = zero["stage"]
-        width = 2 if config["bf16"]["enabled"] else 4
+        bf16 = config["bf16"]["enabled"]
+        width = 2 if bf16 else 4
         weights, gradients = float(every * width), float(trained * 4)
         updated = trained * 12 / world.size
         here = (models - 1 + (samples and stage == 3)) * every * float(width)
-        halved = config["bf16"]["enabled"]
+        halved |= bf16
         if stage == 3:
             here += min(every, largest + PREFETCHED) * width
             weights /= world.size
@@ -52,7 +57,7 @@ def needs(policy: Policy, world: World, row_tokens: int, *, models: int = 1, sam
         there += updated if "offload_optimizer" in zero else 0
         there += weights if "offload_param" in zero else 0
         bucket = min(trained, zero["reduce_bucket_size"]) * 4
-        here += weights + updated + gradients + bucket - there
+        here += weights + updated + gradients + bucket - there + (policy.autocast and not bf16) * cast
         # Each process loads the model whole, and ZeRO 1 and 2 lay it out anew.
         here = max(here, every * 4.0 + trained * 4 / world.size + (stage < 3) * every * width)
         how = f"under ZeRO {stage} in each of {world.size} processes"
@@ -70,3 +75,11 @@ def needs(policy: Policy, world: World, row_tokens: int, *, models: int = 1, sam
         f"gradients and optimiser, and {kept / GIB:.2f} GiB for a row of {row_tokens} tokens"
         + (f", {how}" if how else "")
     )
+
+
+def _cast(policy: Policy) -> float:
+    """Bytes of the layers' weights in bfloat16, which under autocast stand beside them until the backward
+    pass.
+    """
+    layers = (each for each in policy.model.modules() if isinstance(each, torch.nn.Linear))
+    return 2.0 * sum(layer.weight.numel() for layer in layers if layer is not policy.head)

@@ -82,6 +82,7 @@ class Zero:
             clip=optimizer.clip,
             dtype=policy.dtype,
             device=device,
+            half=policy.autocast,
             lora=policy.lora,
         )
         self.bf16 = config["bf16"]["enabled"]
