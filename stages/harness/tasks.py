@@ -40,7 +40,7 @@ def load(task: str) -> Any:
     _refuse(task, entry.cfg)
     try:
         found = TaskFactory().build(entry, registry={})
-    except ImportError as error:
+    except (ImportError, AssertionError) as error:  # with which tasks ask for a version
         raise Unavailable(f"lm_eval:{task} needs a library: {said(error)}") from error
     except Exception as error:  # the hub's client raises its transport's errors, which share no class
         source = (entry.cfg or {}).get("dataset_path")
