@@ -1,8 +1,9 @@
 """Take problems from a benchmark, a file or the hub, one record each.
 
-SOURCE is a benchmark (see docs/prompts.md), `reasoning_gym:TASK`, a file (JSON Lines, a JSON array, CSV, TSV
-or parquet, in any of the known formats), OWNER/NAME of a data set on the hub, or a TOML or Python file of a
-benchmark of your own. Problems come out as they are read, except with --shuffle, which reads them all first.
+SOURCE is a benchmark (see docs/prompts.md), `reasoning_gym:TASK`, `lm_eval:TASK`, a file (JSON Lines, a JSON
+array, CSV, TSV or parquet, in any of the known formats), OWNER/NAME of a data set on the hub, or a TOML or
+Python file of a benchmark of your own. Problems come out as they are read, except with --shuffle, which reads
+them all first.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Settings:
 
 
 def run(
-    source: Annotated[str, Doc("A benchmark, reasoning_gym:TASK, a file, or OWNER/NAME on the hub.")],
+    source: Annotated[str, Doc("A benchmark, lm_eval:TASK, a file, or OWNER/NAME on the hub.")],
     settings: Settings = Settings(),
     *,
     report: Report = SILENT,

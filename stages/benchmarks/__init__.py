@@ -1,4 +1,4 @@
 """Benchmarks, one a file: problems, the reward that decides, samples and splits.
 
-May import: formats, world, records, runtime.
+May import: harness, formats, world, records, runtime.
 """

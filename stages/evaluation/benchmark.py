@@ -3,7 +3,7 @@
 A benchmark is a file here with a one-line docstring, `problems(*, split, data, …)` that yields records,
 `REWARDS` (the first of them decides), `SAMPLES` (completions of a problem by default) and `SPLITS`.
 Further keyword parameters of `problems` are its settings; where a task decides what they are, the file
-has `settings(task)` as well.
+has `settings(task)` as well, and `declared(task)` where it decides more: fields of `Benchmark`.
 Wherever a benchmark's name goes, a file of problems and a data set on the hub go too, a TOML file that
 declares a benchmark (declared.py), and a Python file of the form above.
 """
@@ -85,7 +85,8 @@ def load(
     columns: tuple[str, ...] = (),
     revision: str | None = None,
 ) -> Benchmark:
-    """The benchmark called `name`: one of `names()`, `reasoning_gym:TASK`, a file, or a hub data set.
+    """The benchmark called `name`: one of `names()`, one with a task as `lm_eval:TASK`, a file, or a data set
+    on the hub.
 
     `reader` and `columns` say how a file's or data set's rows are read, `revision` which of a data set's is.
     Raises UsageError for a name that is none of these and for a benchmark of the user's own that makes no
@@ -322,7 +323,7 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
     }
     if hasattr(module, "settings"):
         settings |= module.settings(task)
-    return Benchmark(
+    made = Benchmark(
         name=name,
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         problems=problems,
@@ -332,6 +333,7 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
         split=parameters["split"].default,
         settings=settings,
     )
+    return replace(made, **module.declared(task)) if hasattr(module, "declared") else made
 
 
 def _plain(annotation: Any) -> type:

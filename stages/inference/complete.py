@@ -13,6 +13,7 @@ from stages.checkpoints.checkpoint import revision
 from stages.checkpoints.contents import check_files, check_template
 from stages.inference.backends import check_engine, open_backend, refuse_one_seed, resolved
 from stages.inference.chat import unshown
+from stages.inference.choosing import chosen, continuations_of
 from stages.inference.encoding import fingerprint_of
 from stages.inference.interface import Backend, Completion, Request
 from stages.inference.output import thinking_tokens
@@ -184,7 +185,7 @@ def run_plan(
 
     At most `ahead` problems are read before the first of them is finished and given out.
     """
-    work = _Work(plan, backend.tokenizer, journal)
+    work = _Work(plan, backend, journal)
     source = Prefetcher(records, ahead)
     completions = backend.generate(work.requests(source, ahead), plan.sampling)
     try:
@@ -212,8 +213,8 @@ class _Pending:
 class _Work:
     """Problems from when they are read until all of their completions are given out."""
 
-    def __init__(self, plan: Plan, tokenizer: Any, journal: Journal | None) -> None:
-        self.plan, self.tokenizer, self.journal = plan, tokenizer, journal
+    def __init__(self, plan: Plan, backend: Backend, journal: Journal | None) -> None:
+        self.plan, self.backend, self.tokenizer, self.journal = plan, backend, backend.tokenizer, journal
         self.notes = Notes()
         self._plan_key = plan.key()
         self._pending: dict[int, _Pending] = {}
@@ -256,6 +257,11 @@ class _Work:
         missing = tuple(k for k in range(plan.samples) if k not in entry.done)
         seeds = tuple(seed_of(plan.seed, name, k) for k in missing)
         request = Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
+        if missing and "continuations" in record:
+            pairs = continuations_of(record, rendered)
+            for completion in chosen(self.backend, request, pairs, plan.engine.backend):
+                self.take(completion)
+            return None
         return request if missing else None
 
     def take(self, completion: Completion) -> None:
@@ -311,6 +317,8 @@ def _record(problem: Record, made: Completion, plan: Plan, thinking: int | None)
             "completion_ids": made.completion_ids,
             "logprobs": made.logprobs,
         }
+    if made.likelihoods:
+        fields["loglikelihoods"] = [[each.logp, each.greedy] for each in made.likelihoods]
     fields["meta"] = stamp(
         problem,
         "generate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from stages.records.templates import Rendered
 from stages.settings.groups import Sampling
@@ -25,6 +25,15 @@ class Request:
     logprobs: bool = True  # False: nobody reads them, and a backend may leave them out
 
 
+class Likelihood(NamedTuple):
+    """Of a text that follows a prompt: log p of its tokens, and whether each was the likeliest one."""
+
+    logp: float
+    greedy: bool
+    tokens: int
+    prompt_tokens: int
+
+
 @dataclass(frozen=True)
 class Completion:
     """Sample `sample` of request `key`. `logprobs` has a None where a token was forced, not drawn.
@@ -42,6 +51,7 @@ class Completion:
     completion_ids: list[int]
     logprobs: list[float | None]
     counts: tuple[int, int] | None = None  # tokens of prompt and completion, where ids are unknown
+    likelihoods: tuple[Likelihood, ...] = ()  # of the texts that it was chosen from
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -80,6 +90,13 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees the device and ends child processes."""
+
+
+class Chooser(Backend, Protocol):
+    """A backend that can say how likely a text is after a prompt."""
+
+    def likelihoods(self, pairs: list[tuple[str, str]], place: str = "") -> list[Likelihood]:
+        """Of each prompt and the text that follows it. Raises BadInput for a text that does not fit."""
 
 
 Gathered = Callable[[Any], AbstractContextManager[Any]]

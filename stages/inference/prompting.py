@@ -44,3 +44,19 @@ def encode_request(tokenizer: Any, request: Request, limit: int, vocabulary: int
         )
     refuse_unknown(tokenizer, ids, vocabulary, request.place)
     return ids, prefill
+
+
+def encode_pair(tokenizer: Any, context: str, text: str) -> tuple[list[int], list[int]]:
+    """The tokens of a context, and those that follow it where `text` does, as lm-eval cuts them.
+
+    White space at the end of the context belongs to the text. Where there is no context, the token that
+    begins a sequence stands for it.
+    """
+    bare = context.rstrip()
+    text, context = context[len(bare) :] + text, bare
+    if context:
+        before = opening(tokenizer, context)
+        return before, opening(tokenizer, context + text)[len(before) :]
+    ids = plain_ids(tokenizer, text)
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return (ids[:1], ids[1:]) if ids[:1] == [first] else ([first], ids)

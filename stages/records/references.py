@@ -21,7 +21,7 @@ LONGEST = 200  # characters of a field that is a reference as a whole
 # Fields of a completion and of what judges it, which its problem does not have.
 ANSWERED = frozenset((
     "group", "sample", "completion", "finish", "prefill", "prompt_ids", "completion_ids", "logprobs",
-    "policy_logprobs", "rewards", "reasons", "reward", "advantage", "dropped", "draft",
+    "policy_logprobs", "loglikelihoods", "rewards", "reasons", "reward", "advantage", "dropped", "draft",
 ))  # fmt: skip
 MADE = ANSWERED | {"meta"}  # all that stages add to a problem
 NUMBER = re.compile(r"[-+]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?%?")

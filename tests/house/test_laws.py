@@ -18,11 +18,12 @@ FILES = sorted([*ROOT.glob("r1cli/**/*.py"), *ROOT.glob("stages/**/*.py")])
 TORCHLESS = {
     "r1cli", "stages", "runtime", "settings", "records", "formats", "language", "selection", "sandbox",
     "programs", "grading", "rewards", "scoring", "benchmarks", "evaluation", "world", "overview", "ratings",
-    "page", "watch",
+    "page", "watch", "harness",
 }  # fmt: skip
 HEAVY = {
     "torch", "transformers", "tokenizers", "peft", "safetensors", "vllm", "deepspeed", "datasets", "numpy",
     "pandas", "pyarrow", "sympy", "math_verify", "matplotlib", "rich", "reasoning_gym", "zstandard",
+    "lm_eval",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ leaves the batch at once and the next one takes its place; no linear layer sees 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -18,17 +19,19 @@ from torch import Tensor
 
 from stages.inference.encoding import end_ids, refuse_unknown
 from stages.inference.fingerprint import fingerprint, refuse_other
-from stages.inference.interface import Completion, Gathered, Request, Source
+from stages.inference.interface import Completion, Gathered, Likelihood, Request, Source
 from stages.inference.output import OutputProcessor, Sequence
-from stages.inference.prompting import encode, encode_request
+from stages.inference.prompting import encode, encode_pair, encode_request
 from stages.inference.transformers.execution import execution_of
 from stages.inference.transformers.flat import Computed, FlatSlots, Slots, flat_logits
+from stages.inference.transformers.likelihood import likelihoods
 from stages.inference.transformers.model import computes_in_half
 from stages.inference.transformers.native import NativeSlots
 from stages.inference.transformers.ragged import Packed, Segment
 from stages.inference.transformers.sampling import draw
 from stages.objectives.products import packed, weights_in_use
 from stages.records.templates import Rendered
+from stages.runtime.errors import BadInput, R1Error
 from stages.settings.groups import Engine, Sampling, check
 
 PREFILL_TOKENS = 2048  # of prompts computed in one row
@@ -93,6 +96,32 @@ class TransformersBackend:
         ids, opened = encode(self.tokenizer, prompt, place, prefilled=prefilled)
         refuse_unknown(self.tokenizer, ids, self.vocabulary, place)
         return ids, opened
+
+    @torch.inference_mode()
+    def likelihoods(self, pairs: list[tuple[str, str]], place: str = "") -> list[Likelihood]:
+        """See `Chooser`. Texts after one context are computed together; no result hangs on other problems."""
+        encoded = [encode_pair(self.tokenizer, context, text) for context, text in pairs]
+        texts: dict[tuple[int, ...], list[list[int]]] = {}
+        for context, text in encoded:
+            if not text:
+                raise BadInput("a text to compare has no tokens of its own", place=place, remedy="drop it")
+            if len(context) + len(text) > self.limit + 1:
+                raise BadInput(
+                    f"the prompt has {len(context)} tokens, a text to compare {len(text)}, the model's "
+                    f"context {self.limit}",
+                    place=place,
+                    remedy="shorten it, or ask with fewer examples",
+                )
+            refuse_unknown(self.tokenizer, [*context, *text], self.vocabulary, place)
+            texts.setdefault(tuple(context), []).append(text)
+        found = {
+            context: iter(likelihoods(self.model, list(context), each, half=self.autocast))
+            for context, each in texts.items()
+        }
+        made = [next(found[tuple(context)]) for context, _ in encoded]
+        if not all(math.isfinite(each.logp) for each in made):
+            raise R1Error("the model's logits are not finite: its weights are broken")
+        return made
 
     @torch.inference_mode()
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:

@@ -1,0 +1,155 @@
+"""A task of lm-eval by its name, or by a YAML file of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.runtime.errors import Unavailable, UsageError, near, said
+
+INSTALL = "pip install -c constraints.txt -e '.[lm-eval]'"
+YAML = (".yaml", ".yml")
+LOCAL = ("json", "csv", "parquet", "text", "arrow", "pandas", "xml")  # readers of files, no data sets
+KINDS = ("generate_until", "multiple_choice", "loglikelihood")
+SHOWN = 3  # of a group's tasks, in a message
+
+
+def is_file(task: str) -> bool:
+    """Whether it names a file of the user's own, and no task of the package."""
+    return task.lower().endswith(YAML)
+
+
+@functools.lru_cache(maxsize=8)
+def load(task: str) -> Any:
+    """The task, with its data.
+
+    Raises Unavailable where the package or the data cannot be had, UsageError for what is no task, or one
+    that cannot be asked or judged here.
+    """
+    library()
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._factory import TaskFactory
+
+    entry = _own(task) if is_file(task) else _published(task)
+    if str(entry.kind.name) == "GROUP":
+        raise UsageError(_several(task, _members(entry)))
+    _refuse(task, entry.cfg)
+    try:
+        found = TaskFactory().build(entry, registry={})
+    except (ImportError, AssertionError) as error:  # with which tasks ask for a version
+        raise Unavailable(f"lm_eval:{task} needs a library: {said(error)}") from error
+    except Exception as error:  # the hub's client raises its transport's errors, which share no class
+        source = (entry.cfg or {}).get("dataset_path")
+        if is_file(task) and (source in LOCAL or not _of_the_hub(error)):
+            raise UsageError(f"{task}: {type(error).__name__}: {said(error)}") from error
+        raise Unavailable(
+            f"cannot get the data of lm_eval:{task} ({source or 'its own'}): {said(error)}; it takes the "
+            "hub, or a YAML file of your own over a local copy"
+        ) from error
+    if not isinstance(found, ConfigurableTask):
+        raise UsageError(f"lm_eval:{task} is a class that asks a model in a way of its own; not here")
+    _refuse(task, found.config.to_dict())
+    return found
+
+
+def library() -> Any:
+    """The package. Raises Unavailable where it is not installed."""
+    try:
+        import datasets  # type: ignore[import-untyped]
+        import lm_eval
+    except ImportError as error:
+        if error.name not in ("lm_eval", "datasets"):
+            raise Unavailable(f"lm-eval cannot be loaded: {said(error)}", install=INSTALL) from error
+        raise Unavailable("lm_eval tasks need lm-eval", install=INSTALL) from None
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    return lm_eval
+
+
+def _refuse(task: str, settings: Mapping[str, Any]) -> None:
+    """Raises UsageError for a task of a kind that is not for here."""
+    if settings.get("output_type", KINDS[0]) not in KINDS and "class" not in settings:
+        raise UsageError(
+            f"lm_eval:{task} is {settings['output_type']}; r1 asks tasks that are {' or '.join(KINDS)}"
+        )
+    if settings.get("unsafe_code"):
+        raise UsageError(
+            f"lm_eval:{task} runs a model's programs without a sandbox; take humaneval or mbpp of r1"
+        )
+    if settings.get("doc_to_image") or settings.get("doc_to_audio"):
+        raise UsageError(f"lm_eval:{task} shows images or sound; r1 asks in words")
+
+
+def _own(task: str) -> Any:
+    from lm_eval.tasks._index import TaskIndex
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    path = Path(task)
+    if not path.is_file():
+        raise UsageError(f"lm_eval:{task}: no such file")
+    try:
+        entry = TaskIndex.entry_from_path(path)
+        if entry is not None:
+            entry.cfg = load_yaml(path, resolve_func=False)
+    except Exception as error:  # of YAML, of a template's name, of a form that lm-eval does not know
+        raise UsageError(f"{task}: {said(error)}") from error
+    if entry is None:
+        raise UsageError(f"{task}: no key task: it names the task")
+    return entry
+
+
+def _published(task: str) -> Any:
+    """The package's task. Its index of all takes seconds, so first files are read for the name alone."""
+    from lm_eval.tasks._index import TaskIndex
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    root = Path(library().__file__).parent / "tasks"
+    named = re.compile(rf"^task:[ \t]*[\"']?{re.escape(task)}[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
+    for path in sorted(root.glob("**/*.yaml"), key=Path.as_posix):
+        if named.search(path.read_text("utf-8", "ignore")):
+            entry = TaskIndex.entry_from_path(path)
+            if entry is not None and entry.name == task:
+                entry.cfg = load_yaml(path, resolve_func=False)
+                return entry
+    return _indexed(task)
+
+
+def _indexed(task: str) -> Any:
+    """The entry of the whole index. Raises UsageError for a name of several tasks, or of none."""
+    from lm_eval.tasks import TaskManager
+
+    index = TaskManager().task_index
+    entry = index.get(task)
+    if entry is None:
+        meant = near(task, index, SHOWN)
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+        raise UsageError(f"lm-eval has no task {task!r}{hint}")
+    if entry.yaml_path is None:
+        raise UsageError(_several(task, sorted(entry.tags)))
+    return entry
+
+
+def _members(entry: Any) -> list[str]:
+    given = (entry.cfg or {}).get("task")
+    found = [
+        each.get("task") or each.get("group") if isinstance(each, dict) else each for each in given or ()
+    ]
+    return [each for each in found if isinstance(each, str)]
+
+
+def _several(task: str, members: list[str]) -> str:
+    shown = ", ".join(members[:SHOWN]) + (", …" if len(members) > SHOWN else "")
+    return f"lm_eval:{task} is several tasks: name one of them: {shown}"
+
+
+def _of_the_hub(error: Exception) -> bool:
+    """Whether the data is somewhere else, and cannot be reached."""
+    import datasets
+
+    return isinstance(error, (ConnectionError, datasets.exceptions.DatasetNotFoundError)) or (
+        type(error).__module__.partition(".")[0] in ("httpx", "huggingface_hub", "requests")
+    )

