@@ -69,12 +69,12 @@ def open_backend(
     from stages.inference.encoding import load_tokenizer
     from stages.inference.transformers.backend import TransformersBackend
     from stages.inference.transformers.model import load_model
-    from stages.inference.transformers.rates import note_faster
+    from stages.objectives.rates import note_faster
 
     tokenizer = load_tokenizer(model, engine.trust_remote_code, adapter)
     loaded = load_model(model, engine, adapter)
     note_slow(loaded, report)
-    note_faster(loaded, engine, report)
+    note_faster(loaded, engine, report.note)
     return TransformersBackend(loaded, tokenizer, engine)
 
 

@@ -12,10 +12,9 @@ import torch
 from test_training import StopAt, Stopped
 
 from stages import distill, eval, generate, grpo, sft
-from stages.inference.transformers import rates
+from stages.objectives import rates
 from stages.records.record import Record
 from stages.runtime.errors import UsageError
-from stages.runtime.report import Silent
 from stages.settings.groups import Endpoint, Engine, Sampling, Saving
 
 PROBLEMS = [Record(id=str(k), prompt=f"{k}+1=", answer=str(k + 1)) for k in range(2)]
@@ -168,14 +167,6 @@ def test_a_run_does_not_go_on_in_another_type(
     assert sft.run(LESSONS, settings, resume=True).manifest["computes"] == "float32"
 
 
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.heard.append(message)
-
-
 def test_a_large_model_is_told_what_bfloat16_would_give(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only there, only on a processor with units for it, and only where no type was chosen."""
     model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Linear(64, 8))
@@ -184,9 +175,9 @@ def test_a_large_model_is_told_what_bfloat16_would_give(monkeypatch: pytest.Monk
     monkeypatch.setattr(rates, "WORTH", 0.0)
 
     def heard(dtype: Kind = "auto") -> list[str]:
-        notes = Notes()
-        rates.note_faster(model, Engine(dtype=dtype), notes)
-        return notes.heard
+        notes: list[str] = []
+        rates.note_faster(model, Engine(dtype=dtype), notes.append)
+        return notes
 
     assert heard() == []
     monkeypatch.setattr(rates, "SMALL", 1000)

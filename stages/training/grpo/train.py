@@ -20,7 +20,7 @@ from stages.inference.interface import Follower
 from stages.inference.transformers.backend import TransformersBackend
 from stages.inference.transformers.execution import note_slow
 from stages.inference.transformers.model import load_model
-from stages.inference.transformers.rates import note_faster
+from stages.objectives.rates import note_faster
 from stages.records import templates
 from stages.records.record import Record, group_of, said_by
 from stages.records.templates import Template
@@ -62,7 +62,7 @@ def train(records: Iterable[Record], settings: Settings, job: Job, teacher: str 
         engine = replace(engine, deterministic=False)  # that is measured, with weights
     policy = Policy(settings.model, engine, settings.lora, settings.seed, planned=settings.dry_run)
     note_slow(policy.unwrapped, job.report)
-    note_faster(policy.unwrapped, engine, job.report)
+    note_faster(policy.unwrapped, engine, job.report.note)
     if job.world.parallelism.checkpointing:
         policy.recompute()
     backend = TransformersBackend(policy.unwrapped, tokenizer, engine)

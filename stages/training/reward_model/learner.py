@@ -23,8 +23,8 @@ from stages.evaluation.held_out import HeldOut, identity, timetable
 from stages.inference.encoding import load_tokenizer
 from stages.inference.transformers.classifier import longest_of, padded_by
 from stages.inference.transformers.execution import note_slow, packing
-from stages.inference.transformers.rates import note_faster
 from stages.objectives.preference import Preference, preference
+from stages.objectives.rates import note_faster
 from stages.records.record import Record
 from stages.runtime.errors import DryRun
 from stages.runtime.report import SILENT
@@ -55,7 +55,7 @@ def train(records: Iterable[Record], settings: Settings, job: Job) -> Checkpoint
     engine = world.placed(settings.engine)
     policy = Policy(settings.model, engine, Lora(), rewards=True, planned=settings.dry_run)
     note_slow(policy.unwrapped, report)
-    note_faster(policy.unwrapped, settings.engine, report)
+    note_faster(policy.unwrapped, settings.engine, report.note)
     if world.parallelism.checkpointing:
         policy.recompute()
     reader = _reader(policy, tokenizer, settings)

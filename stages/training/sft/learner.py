@@ -19,7 +19,7 @@ from stages.inference.complete import Plan
 from stages.inference.encoding import load_tokenizer, refuse_unknown
 from stages.inference.transformers.backend import TransformersBackend
 from stages.inference.transformers.execution import note_slow
-from stages.inference.transformers.rates import note_faster
+from stages.objectives.rates import note_faster
 from stages.records import templates
 from stages.records.record import Record, bad_record, digest, place_of
 from stages.records.templates import Template
@@ -61,7 +61,7 @@ def fine_tune(
     engine = world.placed(settings.engine)
     policy = Policy(settings.model, engine, settings.lora, settings.seed, planned=settings.dry_run)
     note_slow(policy.unwrapped, report)
-    note_faster(policy.unwrapped, engine, report)
+    note_faster(policy.unwrapped, engine, report.note)
     if world.parallelism.checkpointing:
         policy.recompute()
     backend = TransformersBackend(policy.unwrapped, tokenizer, Engine())

@@ -8,14 +8,13 @@ decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from stages.objectives.products import product
-from stages.runtime.report import Report
 from stages.settings.groups import Engine
 
 SMALL = 20_000_000  # weights of a model that is fast enough in any type
@@ -25,8 +24,8 @@ WORTH = 1.5  # times as fast, to be worth a word
 UNITS = ("avx512_bf16", "amx_bf16")  # that a processor multiplies bfloat16 with
 
 
-def note_faster(model: Any, engine: Engine, report: Report) -> None:
-    """Says so where a large model's matrices would be multiplied faster in bfloat16 than they are."""
+def note_faster(model: Any, engine: Engine, note: Callable[[str], None]) -> None:
+    """A note where a large model's matrices would be multiplied faster in bfloat16 than they are."""
     if engine.dtype != "auto" or model.device.type != "cpu" or not has_units():
         return
     if sum(weight.numel() for weight in model.parameters()) < SMALL:
@@ -34,7 +33,7 @@ def note_faster(model: Any, engine: Engine, report: Report) -> None:
     weights = _first(each.weight for each in model.modules() if isinstance(each, torch.nn.Linear))
     times = faster(weights)
     if times >= WORTH:
-        report.note(
+        note(
             "computes in float32, as on every CPU; this one multiplies the model's matrices "
             f"{times:.1f} times as fast in bfloat16 (--dtype bfloat16)"
         )
