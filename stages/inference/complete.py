@@ -144,10 +144,8 @@ def loaded(
     try:
         named = backend.revision or revision(plan.model)
         here = plan.tokens and backend.tokenizer is not None  # else a server has it
-        # What auto came to: what was made in another type is not taken over.
-        dtype: Any = backend.computes or engine.dtype
         known = {
-            "engine": replace(engine, dtype=dtype),
+            "engine": computing(engine, backend),
             "revision": named if adapter is None else f"{named}+{revision(str(adapter))}",
             "tokenizer": fingerprint_of(backend.tokenizer) if here else "",
             "extra": endpoint.fields,
@@ -155,6 +153,12 @@ def loaded(
         yield Loaded(backend, known)
     finally:
         backend.close()
+
+
+def computing(engine: Engine, backend: Backend) -> Engine:
+    """`engine` with what its dtype auto came to in `backend`: completions of another type are others."""
+    dtype: Any = backend.computes or engine.dtype
+    return replace(engine, dtype=dtype)
 
 
 def check_plan(plan: Plan, endpoint: Endpoint = Endpoint(), adapter: Path | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from stages.checkpoints.checkpoint import versions
 from stages.evaluation.held_out import HeldOut, Timetable, best, completions, since_best
 from stages.evaluation.measure import Tally, judge
-from stages.inference.complete import Plan, in_hand, run_plan
+from stages.inference.complete import Plan, computing, in_hand, run_plan
 from stages.inference.interface import Follower
 from stages.records import jsonl
 from stages.records.jsonl import Journal
@@ -139,7 +139,8 @@ class Evaluations:
     def _asked(self, source: HeldOut, asked: Asked, revision: str, journal: Journal | None) -> dict[str, Any]:
         """The figures of completions that the model gives now; each process makes those of its share."""
         world = self.run.world
-        plan = replace(asked.plan, revision=revision, samples=source.samples)
+        engine = computing(asked.plan.engine, asked.backend)
+        plan = replace(asked.plan, revision=revision, samples=source.samples, engine=engine)
         world.does(f"answers held-out problems of {source.name} after step {self.run.step}")
         share = source.problems[world.rank :: world.size]
         made = run_plan(share, plan, asked.backend, journal=journal, ahead=in_hand(plan.engine))
