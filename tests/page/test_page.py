@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import R1
 
 from stages import eval as evaluation
 from stages import report
@@ -462,6 +463,13 @@ def test_what_cannot_be_shown_is_an_error_and_leaves_no_page(tmp_path: Path) -> 
     with pytest.raises(BadInput, match="add --html FILE"):
         report.run((broken,))
     assert not (tmp_path / "page.html").exists()
+
+
+def test_of_files_alone_there_is_no_table_of_runs(tmp_path: Path, r1: R1) -> None:
+    file = lines(tmp_path / "scored.jsonl", [rollout("p", 0, 1.0)])
+    done = r1("report", file, "--html", tmp_path / "page.html")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode() == f"report: 0 runs, {tmp_path / 'page.html'} with 1 completions\n"
 
 
 def test_the_same_input_makes_the_same_page(tmp_path: Path) -> None:
