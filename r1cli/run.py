@@ -189,7 +189,8 @@ def _write(
         with streams.opened(path, stdout) as write:
             for record in product.records:
                 write(jsonl.encode(record))
-        console.table(product.title, product.columns, product.rows)
+        if product.rows:
+            console.table(product.title, product.columns, product.rows)
         for table in product.further:
             console.table(table.title, table.columns, table.rows)
         if product.failure is not None:

@@ -8,6 +8,7 @@ text, two for its log-probability, and two for the ratio of the two probabilitie
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ class Heat:
         """
         model = said_by(record, "generate").get("model")
         places = [*folders, *([Path(model)] if isinstance(model, str) and model else [])]
-        folder = next((each for each in places if (each / FILE).is_file()), None)
+        folder = next((each for each in places if os.path.isfile(each / FILE)), None)
         if folder is None:
             return f"no {FILE} in {' or '.join(shown.line(str(each)) for each in places) or 'any folder'}"
         tokenizer = self._tokenizer(folder)

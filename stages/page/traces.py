@@ -280,10 +280,16 @@ def columns(kept: Iterable[Kept], folders: Sequence[Sequence[Path]] = ()) -> Col
 
 
 def _put(columns: dict[str, list[Any]], name: str, count: int, value: Any) -> None:
-    """The value of completion number `count`, after None for those before that had none."""
+    """The value of completion number `count`, after None for those before that had none.
+
+    Of two names that are shown alike the first that has a value counts.
+    """
     column = columns.setdefault(name, [])
     column.extend([None] * (count - len(column)))
-    column.append(value)
+    if len(column) == count:
+        column.append(value)
+    elif column[count] is None:
+        column[count] = value
 
 
 def _step(record: Record) -> float | None:

@@ -69,8 +69,9 @@ def page(
     with jsonl.open_output(target) as stream:
         for piece in document(overview, made.index(), made.chunks()):
             stream.write(piece)
-    part = f" of {drawn.seen}, drawn by whole problems" if drawn.held < drawn.seen else ""
-    return f"{target} with {drawn.held}{part} completions"
+    if drawn.held < drawn.seen:
+        return f"{target} with {drawn.held} of {drawn.seen} completions, drawn by whole problems"
+    return f"{target} with {drawn.held} completions"
 
 
 def _records(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import R1
 
 from stages import eval as evaluation
 from stages import report
@@ -19,9 +20,11 @@ from stages.page import traces
 from stages.page.document import PLOTTING, SCRIPTS, encoded
 from stages.page.evaluations import TOLD
 from stages.page.traces import Drawn
+from stages.page.write import page as page_of
 from stages.records import jsonl
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.report import SILENT
 
 ASSETS = Path(report.__file__).parent / "page" / "assets"
 VOID = {"meta", "input", "link", "br"}
@@ -335,6 +338,26 @@ def test_where_tokens_cannot_be_told_the_page_says_why(
     monkeypatch.setattr(traces, "TOKENS", 1000)
     page = made(tmp_path, tmp_path / "scored.jsonl")
     assert any("tokenizer.json: " in word for word in data(page, "traces")["words"])
+    gone = other | {"meta": {"generate": {"model": "m" * 5000}}}
+    page = made(tmp_path, lines(tmp_path / "gone.jsonl", [gone]))
+    assert any(word.startswith("no tokenizer.json in mmm") for word in data(page, "traces")["words"])
+
+
+def test_of_two_rewards_that_are_shown_alike_the_first_counts(tmp_path: Path) -> None:
+    both = rollout("p", 0, 1.0, rewards={"a\u202e": 0.0, "a\\u202e": 1.0})
+    other = rollout("p", 1, 1.0, rewards={"a\\u202e": 0.5})
+    page = made(tmp_path, lines(tmp_path / "scored.jsonl", [both, other]))
+    assert data(page, "traces")["rewards"] == {"a\\u202e": [0.0, 0.5]}
+
+
+def test_the_last_line_says_how_many_completions_the_page_has(tmp_path: Path) -> None:
+    records = [rollout(f"p{k // 2}", k % 2, 1.0) for k in range(4)]
+    target, file = tmp_path / "page.html", lines(tmp_path / "scored.jsonl", records)
+    for most, said in (
+        (4, "4 completions"),
+        (2, "2 of 4 completions, drawn by whole problems"),
+    ):
+        assert page_of(target, [], [("scored", file)], most, SILENT) == f"{target} with {said}"
 
 
 def evaluated(path: Path, model: str, right: int, problems: int = 12, **generate: Any) -> Path:
@@ -440,6 +463,13 @@ def test_what_cannot_be_shown_is_an_error_and_leaves_no_page(tmp_path: Path) -> 
     with pytest.raises(BadInput, match="add --html FILE"):
         report.run((broken,))
     assert not (tmp_path / "page.html").exists()
+
+
+def test_of_files_alone_there_is_no_table_of_runs(tmp_path: Path, r1: R1) -> None:
+    file = lines(tmp_path / "scored.jsonl", [rollout("p", 0, 1.0)])
+    done = r1("report", file, "--html", tmp_path / "page.html")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode() == f"report: 0 runs, {tmp_path / 'page.html'} with 1 completions\n"
 
 
 def test_the_same_input_makes_the_same_page(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from browser import CHROMIUM, Browser
 from test_page import HOSTILE, SHOWN, bytewise, evaluated, lines, rollout, trained, warm
 
 from stages import report
+from stages.page import traces
 
 pytestmark = [
     pytest.mark.full,
@@ -128,6 +129,26 @@ def test_search_and_filters_find_completions(browser: Browser) -> None:
         typed(browser, "reward-low", "2") == "137 of 418 completions"
     )  # 2 · 54, one of the other file, the evaluations'
     assert typed(browser, "reward-high", "1") == "281 of 418 completions"
+
+
+def test_what_was_searched_for_before_all_texts_were_read_is_found_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "CHUNK", 1)  # each text is a piece of its own, after which the page answers
+    records = [rollout(f"p{k}", 0, 1.0, completion=f"so {k}") for k in range(60)]
+    report.run((lines(tmp_path / "scored.jsonl", records),), html=tmp_path / "page.html")
+    early = """addEventListener("DOMContentLoaded", () => setTimeout(() => {
+      window.early = traces.texts.length;
+      const field = document.getElementById("query");
+      field.value = "so 59";
+      field.dispatchEvent(new Event("input", {bubbles: true}));
+    }))"""
+    with Browser() as browser:
+        browser.call("Page.addScriptToEvaluateOnNewDocument", source=early)
+        browser.open(tmp_path / "page.html")
+        browser.until("traces.texts.length === 60 && document.querySelectorAll('#list button').length === 1")
+        assert browser.run("window.early") < 60
+        assert browser.run("document.getElementById('found').textContent") == "1 of 60 completions"
 
 
 def pressed(browser: Browser, key: str, code: int) -> None:

@@ -447,3 +447,6 @@ def test_the_policys_log_probabilities_are_kept_of_what_was_learned(
     )
     assert max(first) < 1e-4, "they were drawn from these weights"
     assert max(second) > 1e-3, "by the second update the weights are others"
+    made.settings = replace(made.settings, policy_logprobs=False)
+    _, again = learn(run_of(made, tmp_path / "again"), made, traced)
+    assert not any("policy_logprobs" in record for record in again), "those were another update's"

@@ -54,7 +54,7 @@ function figuresOf(rows) {
     ["cut off", true, (row) => percent(row["completions/clipped_ratio"]), has("completions/clipped_ratio")],
     ["mixing", true, (row) => percent(row.mixing), has("mixing")],
     ["not judged", true, (row) => row.unjudged ?? "–", rows.some((row) => row.unjudged)],
-    ["n × k", true, (row) => (row.problems == null ? "–" : `${row.problems} × ${row.k}`), has("problems")],
+    ["n × k", true, (row) => (row.problems == null ? "–" : `${row.problems} × ${row.k ?? "–"}`), has("problems")],
   ].filter(([, , , shown = true]) => shown);
   return [
     table(

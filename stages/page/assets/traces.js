@@ -53,7 +53,8 @@ async function showTraces({held, seen}) {
     }
     await new Promise((go) => setTimeout(go));
   }
-  list();
+  if (traces.query) search(); // it has found nothing yet in texts that were still to come
+  else list();
   if (traces.found.length) showTrace(traces.current ?? traces.found[0], traces.beside);
 }
 

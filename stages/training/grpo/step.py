@@ -100,7 +100,11 @@ def learn(run: Run, learner: Learner, rollouts: Sequence[Record]) -> tuple[dict[
         drawn = [sum(p is not None for p in record["logprobs"]) for record in rollouts]
         figures["kl"] = costs.mean().item() / max(statistics.fmean(drawn), 1)
     traced = [record.adding(advantage=gain) for record, gain in zip(rollouts, gains, strict=True)]
-    return figures, learner.policy_logprobs(traced) if learner.settings.policy_logprobs else traced
+    if learner.settings.policy_logprobs:
+        return figures, learner.policy_logprobs(traced)
+    for record in traced:
+        record.pop("policy_logprobs", None)  # of the run that made these rollouts: another policy's
+    return figures, traced
 
 
 def _reward(record: Record) -> float:
