@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import termios
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import App, ComposeResult
@@ -16,6 +19,8 @@ from r1cli.console import styled
 from stages.runtime.results import Looking, Styled, View
 
 KEYS = "n next  p previous  w wrong  t thinking  g group  / search  m more  q end"
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END = -1  # in the place of a record that is not found
 
 
 def run(view: View, *, plain: bool) -> tuple[int, bool]:
@@ -23,6 +28,10 @@ def run(view: View, *, plain: bool) -> tuple[int, bool]:
     screen = Screen(view, plain=plain)
     screen.run()
     return screen.signalled, bool(screen.return_code)
+
+
+class Stopped(BaseException):
+    """A signal has arrived while a record was read."""
 
 
 class Screen(App[None]):
@@ -81,12 +90,13 @@ class Screen(App[None]):
     def action_turn(self, step: int) -> None:
         """To the record after, or before."""
         self.workers.cancel_all()
-        if self.view.has(step):
-            self.view.turn(step)
-            self._show()
-        else:
-            error = self.view.error
-            self._say(str(error) if error and step > 0 else f"the {'last' if step > 0 else 'first'} record")
+        with self._reading():
+            if self.view.has(step):
+                self.view.turn(step)
+                self._show()
+            else:
+                error, last = self.view.error, "last" if step > 0 else "first"
+                self._say(str(error) if error and step > 0 else f"the {last} record")
 
     def action_wrong(self, step: int) -> None:
         """To the next wrong completion, or the one before; the first screen's is the first."""
@@ -138,6 +148,32 @@ class Screen(App[None]):
         self.signalled = number
         self.exit()
 
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Records are read in the block: no key is heard meanwhile, but a signal, as Ctrl-C is then, ends it
+        and the screen.
+        """
+
+        def stop(number: int, _: object) -> None:
+            raise Stopped(number)
+
+        modes = termios.tcgetattr(0)
+        listening = [*modes]
+        listening[3] |= termios.ISIG
+        kept = {number: signal.getsignal(number) for number in ENDS}
+        try:
+            for number in ENDS:
+                signal.signal(number, stop)
+            termios.tcsetattr(0, termios.TCSANOW, listening)
+            yield
+        except Stopped as stopped:
+            self._end(stopped.args[0])
+        finally:
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(0, termios.TCSANOW, modes)
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
     def _search(self, step: int) -> None:
         self._look(self.view.holding(self._words, step), f"no {self._words!r} further on")
 
@@ -145,21 +181,27 @@ class Screen(App[None]):
         """Goes to what is found; another key ends the looking."""
 
         async def looking() -> None:
-            for found in begun:
-                if found is not None:
-                    self.view.go(found)
-                    self._show()
-                    return
+            found: int | None = None
+            while found is None:
                 self._say(f"looking: {self.view.count} records read")
                 await asyncio.sleep(0)
-            self._say(str(self.view.error or none))
+                with self._reading():
+                    found = next(begun, END)
+                if self.signalled:
+                    return
+            if found is END:
+                self._say(str(self.view.error or none))
+            else:
+                self.view.go(found)
+                self._show()
 
         self.run_worker(looking(), exclusive=True)
 
     def _show(self) -> None:
-        self.query_one("#title", Static).update(styled(self.view.title()))
-        self.query_one("#verdict", Static).update(styled(self.view.verdict()))
-        self.query_one("#text", Static).update(styled(*self.view.body()))
+        with self._reading():
+            self.query_one("#title", Static).update(styled(self.view.title()))
+            self.query_one("#verdict", Static).update(styled(self.view.verdict()))
+            self.query_one("#text", Static).update(styled(*self.view.body()))
         self.query_one("#body", VerticalScroll).scroll_home(animate=False)
 
     def _say(self, message: str) -> None:

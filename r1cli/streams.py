@@ -58,7 +58,9 @@ def open_missing() -> None:
     # Python leaves None for a closed stream, and libraries ask it whether it is a terminal.
     for name, number, way in (("stdin", 0, "r"), ("stdout", 2, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, way, closefd=False))
+            opened_anew = os.fdopen(number, way, closefd=False)
+            setattr(sys, name, opened_anew)
+            setattr(sys, f"__{name}__", opened_anew)  # which Textual takes
 
 
 class Product:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from stages.records.problem import first_checked
 from stages.records.record import Record
 from stages.records.shard import Shard, sharded
 from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
-from stages.runtime.report import SILENT, Report
+from stages.runtime.report import SILENT, Report, speed
 from stages.runtime.results import Results
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
 from stages.settings.options import Alias, Doc, Flag, Range, Written
@@ -150,6 +151,7 @@ def run(
     measured = list(_measured(settings, records, given, lacking, report))
     file = settings.against if settings.against and _is_file(settings.against) else ""
     tally = Tally(settings.decide, settings.threshold, file)
+    began = time.monotonic()
     report.start(None, "completions")
     with contextlib.ExitStack() as stack:
         keep = _keeper(stack, settings.save)
@@ -181,7 +183,11 @@ def run(
         if settings.curves is not None:
             jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
     found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
-    measures = results(found, fail_under=settings.fail_under, report=report)
+    fast = ""
+    if settings.model is not None and not (journal is not None and journal.taken):
+        tokens = sum(row.lengths["tokens"] for row in tally.rows.values() if not row.apart)
+        fast = speed(tokens, time.monotonic() - began)  # the model is loaded in this time, too
+    measures = results(found, fail_under=settings.fail_under, report=report, said=fast)
     measures = replace(measures, lacking=_told(lacking) if lacking else None)
     return (
         measures if settings.against is None else _compared(measures, tally, bases, settings.against, report)

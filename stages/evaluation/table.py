@@ -11,8 +11,13 @@ from stages.runtime.results import Results
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
 
 
-def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Report) -> Results:
-    """The results of rows that `Figures.figures` made; a pass@1 below `fail_under` is a failure."""
+def results(
+    found: list[dict[str, Any]], *, fail_under: float | None, report: Report, said: str = ""
+) -> Results:
+    """The results of rows that `Figures.figures` made; a pass@1 below `fail_under` is a failure.
+
+    The last line ends with what is `said`.
+    """
     for each in found:
         each["versions"] = {**(each["versions"] or {}), **versions()}
         _remark(each, report)
@@ -49,7 +54,7 @@ def results(found: list[dict[str, Any]], *, fail_under: float | None, report: Re
     ]
     problems = sum(each["problems"] for each in found)
     completions = sum(each["completions"] for each in found)
-    report.summary(f"measured {completions} completions of {problems} problems")
+    report.summary(f"measured {completions} completions of {problems} problems{said}")
     return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
 
 

@@ -41,6 +41,11 @@ class Part:
     found: dict[str, Distribution] = field(default_factory=dict)
     rates: PassRates | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it apart: 1, true and "1" are not the same."""
+        return self.file, f"{kind_of(self.group)} {self.group}"
+
 
 class Counting:
     """All distributions, by file, group and field."""
@@ -54,6 +59,28 @@ class Counting:
         self._rates = not asked.names or RATE in asked.names
         self._by = asked.by.split(".") if asked.by is not None else None
         self._met: dict[str, None] = {}
+        self._before: Counting | None = None
+
+    def knows(self, other: Counting) -> bool:
+        """Whether `join` is exact: `other` has counted every text that is counted here."""
+        return all(
+            known.knows(found)
+            for key, part in other.parts.items()
+            for name, found in part.found.items()
+            if (known := self._known(key, name)) is not None
+        )
+
+    def follow(self, before: Counting) -> None:
+        """Will count the texts that `before` counts, which `join` is called on later."""
+        self._before = before
+        for key, part in self.parts.items():
+            for name, found in part.found.items():
+                if (known := before._known(key, name)) is not None:
+                    found.expect(known)
+
+    def _known(self, key: tuple[str, str], name: str) -> Distribution | None:
+        part = self.parts.get(key)
+        return None if part is None else part.found.get(name)
 
     def add(self, record: Record) -> None:
         """Counts one record. Raises BadInput where it cannot be, UsageError for too many distributions."""
@@ -125,6 +152,9 @@ class Counting:
         known = part.found.get(name)
         if known is None:
             known = part.found[name] = Distribution()
+            before = self._before and self._before._known(part.key, name)
+            if before:
+                known.expect(before)
             self.names.setdefault(name)
             self._limit()
         return known
@@ -142,10 +172,9 @@ class Counting:
         return None if value is fields.MISSING else value
 
     def _part(self, file: str, group: Any) -> Part:
-        key = file, f"{kind_of(group)} {group}"
-        found = self.parts.get(key)
-        if found is None:
-            found = self.parts[key] = Part(file, group)
+        made = Part(file, group)
+        found = self.parts.setdefault(made.key, made)
+        if found is made:
             self._limit()
         return found
 

@@ -86,6 +86,15 @@ class Distribution:
         else:
             self.others += times
 
+    def knows(self, other: Distribution) -> bool:
+        """Whether `join` is exact: no text that is counted here is among the others there."""
+        return not other.others or self.texts.keys() <= other.texts.keys()
+
+    def expect(self, other: Distribution) -> None:
+        """Will count the texts that `other` counts, and further ones while there is room."""
+        for text in other.texts:
+            self.texts.setdefault(text, 0)
+
     def join(self, other: Distribution) -> None:
         """Adds what `other` has taken, as if it came after all here."""
         self._settle()
@@ -106,14 +115,13 @@ class Distribution:
     def figures(self) -> dict[str, Any]:
         """How many values there are of each kind, and what they are like; plain JSON values."""
         self._settle()
-        exact = not self._bins
-        numbers = self._binned if self._bins else _moments(self._counts)
+        pairs = self._pairs()
+        numbers = self._binned if self._bins else _moments(pairs)
         if self._counts:
             self._least, self._greatest = _float(min(self._counts)), _float(max(self._counts))
         told: dict[str, Any] = {"numbers": numbers.number, "texts": self.texts.total() + self.others}
         told["null"] = self.null
         if numbers.number:
-            pairs = self._pairs()
             ranked = zip(QUANTILES, _quantiles(pairs, numbers.number), strict=True)
             told |= {
                 "mean": _finite(numbers.mean),
@@ -121,12 +129,13 @@ class Distribution:
                 "min": self._least,
                 "max": self._greatest,
                 "quantiles": {f"{share:g}": value for share, value in ranked},
-                "exact": exact,
+                "exact": not self._bins and not self.others,
                 "histogram": histogram(pairs),
             }
         if told["texts"]:
             common = dict(self.texts.most_common(SHOWN))
-            told |= {"values": common, "others": told["texts"] - sum(common.values())}
+            others = told["texts"] - sum(common.values())
+            told |= {"values": common, "others": others, "exact": not self._bins and not self.others}
         return told
 
     def _settle(self) -> None:
@@ -182,7 +191,10 @@ class Distribution:
     def _pairs(self) -> list[tuple[float, int]]:
         """Values in order, each with its count; those of a bin stand in its middle."""
         if not self._bins:
-            return sorted((_float(value), count) for value, count in self._counts.items())
+            found: Counter[float] = Counter()
+            for value, count in self._counts.items():
+                found[_float(value)] += count  # a whole number and the float that stands for it
+            return sorted(found.items())
         inside = (
             (min(max(_middle(key), self._least), self._greatest), count) for key, count in self._bins.items()
         )
@@ -214,12 +226,13 @@ def _quantiles(pairs: Iterable[tuple[float, int]], count: int) -> list[float]:
     return found
 
 
-def _moments(counts: Mapping[float, int]) -> Moments:
-    number = sum(counts.values())
+def _moments(pairs: Sequence[tuple[float, int]]) -> Moments:
+    """Of values in order, each with its count."""
+    number = sum(count for _, count in pairs)
     if not number:
         return Moments()
-    mean = sum(_float(value) / number * count for value, count in counts.items())
-    apart = [(_float(value) - mean, count) for value, count in counts.items()]
+    mean = sum(value / number * count for value, count in pairs)
+    apart = [(value - mean, count) for value, count in pairs]
     return Moments(number, mean, sum(each * each * count for each, count in apart))
 
 

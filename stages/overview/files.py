@@ -1,7 +1,8 @@
 """Whole files counted: by the block, a large one by several processes, and line by line where that is needed.
 
 The figures do not depend on who counts: each piece of a file (blocks.py) is counted by itself, and
-the pieces are joined in their order.
+the pieces are joined in their order. A piece has more different texts than are kept only where it knows which
+of them the pieces before it keep; so this process counts it, and not a helper.
 """
 
 from __future__ import annotations
@@ -59,12 +60,15 @@ class _File:
         while True:
             counting = Counting(self._counting.asked)
             found = _received(helpers[piece % len(helpers)]) if helpers else None
+            if found is not None and not self._counting.knows(found.counting):
+                found, helpers = None, ()  # the pieces after it have as many texts
             if found is not None:
                 counting, end = found.counting, found.end
                 counting.asked = self._counting.asked
                 self._take(found)
                 self._stream.seek(end)
                 blocks = Blocks(self._stream)
+            counting.follow(self._counting)
             while (room := (piece + 1) * PIECE - end) > 0:
                 try:
                     block = blocks.next(room)

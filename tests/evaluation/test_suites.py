@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,17 @@ def test_benchmarks_share_one_loaded_engine_and_say_what_each_says_alone(
 def test_a_suite_that_was_killed_goes_on_at_the_next_completion(two: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "j"
 
-    def again() -> tuple[list[dict[str, Any]], int]:
-        journal = Journal(path, resume=True)
-        found = measured(*two, journal=journal).records
+    def again(end: str) -> tuple[list[dict[str, Any]], int]:
+        journal, heard = Journal(path, resume=True), Heard()
+        found = measured(*two, journal=journal, report=heard).records
+        assert re.search(f"measured 14 completions of 7 problems{end}$", heard.said[-1])
         journal.close()
         return found, journal.taken
 
-    whole, taken = again()
+    whole, taken = again(r", [\d.e+]+ tokens per second")
     assert taken == 0
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:11]))  # 8 of the first
-    assert again() == (whole, 11)
+    assert again("") == (whole, 11)
 
 
 def test_a_benchmark_that_cannot_be_had_does_not_stop_the_others(

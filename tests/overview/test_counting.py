@@ -129,3 +129,17 @@ def test_a_helper_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytest
     assert stats.run(source, stats.Settings()).records == whole
     monkeypatch.setattr(files, "HELPERS", 0)
     assert stats.run(source, stats.Settings()).records == whole
+
+
+@pytest.mark.parametrize("helpers", [0, 2])
+def test_texts_are_counted_in_all_pieces_though_one_has_more_than_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: int
+) -> None:
+    monkeypatch.setattr(files, "HELPERS", helpers)
+    monkeypatch.setattr(files, "PIECE", 40_000)  # 1,200 records
+    often = ["often" if k < 5 or 4600 < k < 4650 else f"t{k}" for k in range(5000)]
+    path = write(tmp_path / "in.jsonl", ({"id": f"p{k}", "note": note} for k, note in enumerate(often)))
+    fast = stats.run(jsonl.Source([str(path)], iter(())), stats.Settings(field=("note",))).records
+    assert fast == stats.run(jsonl.read_file(path), stats.Settings(field=("note",))).records
+    assert fast[0]["values"]["often"] == often.count("often")
+    assert fast[0]["exact"] is False  # a text after the first 500 might be more frequent

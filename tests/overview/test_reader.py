@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import termios
@@ -190,6 +191,32 @@ def test_whatever_ends_the_reader_leaves_the_terminal_as_it_was(command: list[st
     terminal.until("in.jso", "n")
     assert terminal.ended("q") == 65
     assert re.search(r"r1 show: \S+in\.jsonl:3: not JSON", terminal.shown)
+
+
+@pytest.mark.full
+def test_a_record_is_not_waited_for_longer_than_wanted(command: list[str], path: Path) -> None:
+    """Ctrl-C and a signal end the reader while a pipe gives nothing, which is what it has read from."""
+    slow = path.with_name("pipe")
+    os.mkfifo(slow)
+    for keys, number, code in (("\x03", 0, 130), ("", signal.SIGTERM, 143)):
+        with open(slow, "r+b", buffering=0) as pipe:
+            pipe.write(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+            terminal = Terminal(["sh", "-c", f"exec {shlex.join([*command, 'show'])} < {slow}"])
+            terminal.until("n next")
+            terminal.until("record 2", "n")
+            os.write(terminal.leader, b"n")
+            time.sleep(0.5)  # now it waits
+            assert terminal.ended(keys, number) == code
+            assert LEFT in terminal.shown
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("closed", ["<&-", "2>&-"], ids=["stdin", "stderr"])
+def test_keys_work_where_a_stream_is_closed(command: list[str], path: Path, closed: str) -> None:
+    terminal = Terminal(["sh", "-c", f"exec {shlex.join([*command, 'show', str(path)])} {closed}"])
+    terminal.until("n next")
+    terminal.until("record 2", "n")
+    assert terminal.ended("q") == 0
 
 
 @pytest.mark.full
