@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.records.record import Record
 from stages.runtime.report import SILENT, Report
-from stages.settings.groups import refuse_float16
+from stages.settings.groups import refuse_backend, refuse_float16
 from stages.settings.reward_model import Settings as Settings
 
 EXAMPLES = (
@@ -34,6 +34,7 @@ def run(
     loss or gradient is not finite.
     """
     refuse_float16(settings.engine)
+    refuse_backend(settings.engine)
     from stages.training.reward_model.lessons import looked_over
 
     records, held = looked_over(records, settings, resume=resume)  # torch takes seconds to load

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.records.record import Record
 from stages.runtime.report import SILENT, Report
-from stages.settings.groups import refuse_float16
+from stages.settings.groups import refuse_backend, refuse_float16
 from stages.settings.sft import Settings as Settings
 
 EXAMPLES = (
@@ -33,6 +33,7 @@ def run(
     loss or gradient is not finite.
     """
     refuse_float16(settings.engine)
+    refuse_backend(settings.engine)
     from stages.training.sft.lessons import looked_over
 
     records, held = looked_over(records, settings, resume=resume)  # torch takes seconds to load

@@ -228,16 +228,17 @@ def _declared(file: declared.Declared) -> Benchmark:
             **({} if file.revision is None else {"revision": file.revision}),
         },
         decide=() if file.metric is None else (file.metric,),
-        template=file.template,
-        sampling=file.sampling,
+        template=file.template or found.template,
+        sampling={**found.sampling, **file.sampling},
     )
 
 
 def _source_of(file: declared.Declared) -> str:
     """The source of a TOML file as `load` takes it: a benchmark of ours, a file beside it, or a data set."""
     source, here = file.source, file.beside(file.source)
-    if source.partition(":")[0] in names():
-        return source
+    head, _, task = source.partition(":")
+    if head in names():
+        return f"{head}:{file.beside(task)}" if task.lower().endswith((".yaml", ".yml")) else source
     if source == "-" or source.lower().endswith(".toml"):
         raise UsageError(f"{file.path}: source is {source!r}, but must be problems: a file, or OWNER/NAME")
     if not os.path.lexists(here) and HUB.fullmatch(source) and not source.lower().endswith(FILES):

@@ -77,21 +77,24 @@ def sampling(task: str) -> dict[str, Any]:
     for name, value in given.items():
         if name not in PLAIN and value is not None and value not in NEUTRAL.get(name, ()):
             raise UsageError(f"lm_eval:{task} samples with {name}={value}, which r1 does not")
-    temperature = float(given.get("temperature") or 0)
     most = next((given[name] for name in TAKEN if given.get(name) is not None), TOKENS)
-    return {
-        "temperature": temperature if given.get("do_sample", temperature > 0) else 0.0,
-        "top_p": float(given.get("top_p") or 1),
-        "top_k": int(given.get("top_k") or 0),
-        "max_tokens": int(most),
-        "stop": stops(found),
-    }
+    try:
+        temperature = float(given.get("temperature") or 0)
+        return {
+            "temperature": temperature if given.get("do_sample", temperature > 0) else 0.0,
+            "top_p": float(given.get("top_p") or 1),
+            "top_k": int(given.get("top_k") or 0),
+            "max_tokens": int(most),
+            "stop": stops(found),
+        }
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"lm_eval:{task}: generation_kwargs: {said(error)}") from None
 
 
 def stops(found: Any) -> tuple[str, ...]:
     """The texts at which the task ends an answer."""
     until = (found.config.generation_kwargs or {}).get("until") or ()
-    return tuple(text for text in ([until] if isinstance(until, str) else until) if text)
+    return tuple(str(text) for text in ([until] if isinstance(until, str) else until) if text)
 
 
 def _requests(found: Any, row: Any, shots: int, index: int) -> list[tuple[str, str]]:

@@ -42,6 +42,8 @@ def load(task: str) -> Any:
         found = TaskFactory().build(entry, registry={})
     except (ImportError, AssertionError) as error:  # with which tasks ask for a version
         raise Unavailable(f"lm_eval:{task} needs a library: {said(error)}") from error
+    except StopIteration:
+        raise UsageError(f"lm_eval:{task}: its data has no items") from None
     except Exception as error:  # the hub's client raises its transport's errors, which share no class
         source = (entry.cfg or {}).get("dataset_path")
         if is_file(task) and (source in LOCAL or not _of_the_hub(error)):
@@ -53,6 +55,8 @@ def load(task: str) -> Any:
     if not isinstance(found, ConfigurableTask):
         raise UsageError(f"lm_eval:{task} is a class that asks a model in a way of its own; not here")
     _refuse(task, found.config.to_dict())
+    if type(found.config.repeats) is not int:
+        raise UsageError(f"lm_eval:{task}: repeats is {found.config.repeats!r}, but must be a whole number")
     return found
 
 

@@ -123,6 +123,12 @@ def refuse_float16(engine: Engine) -> None:
         raise UsageError("--dtype float16: not for training; give bfloat16 or float32")
 
 
+def refuse_backend(engine: Engine) -> None:
+    """Raises UsageError where another program is asked for by training that samples nothing to learn from."""
+    if engine.backend not in ("auto", "transformers"):
+        raise UsageError(f"--backend {engine.backend}: this training computes by transformers; leave it out")
+
+
 Adapter = Annotated[
     Path | None,
     Doc("LoRA adapter to put on the model: a directory as peft saves it."),

@@ -145,6 +145,15 @@ def test_a_task_says_how_it_is_asked_and_judges_by_its_own_filters(tasks: dict[s
     assert judge("5", records[0].adding(lm_eval={"task": "", "item": 3, "digest": ""})).value is None
 
 
+def test_a_declared_benchmark_keeps_what_the_task_says_and_finds_its_file(tasks: dict[str, str]) -> None:
+    declared = Path(tasks["written"]).parent / "own.toml"
+    declared.write_text('source = "lm_eval:written.yaml"\n[sampling]\nmax_tokens = 5\n')
+    found, plain = load(str(declared)), load(f"lm_eval:{tasks['written']}")
+    assert found.rewards == plain.rewards
+    assert found.template == "none"
+    assert found.sampling == {**plain.sampling, "max_tokens": 5}
+
+
 def test_no_record_names_a_file_whose_functions_are_run(tasks: dict[str, str]) -> None:
     (record,) = take(load(f"lm_eval:{tasks['chosen']}"), limit=1)
     assert "say that you trust it" in lm_eval({**record, "completion": "x"}).reason
@@ -171,8 +180,13 @@ def test_what_is_no_task_for_here_is_a_line(tasks: dict[str, str], tmp_path: Pat
         "split": (HEAD.replace("test_split: test", "test_split: zork") + CHOSEN, "zork"),
         "beams": (HEAD + WRITTEN.replace("{until", "{num_beams: 4, until"), "num_beams=4"),
         "a,b": (HEAD + CHOSEN, "without comma"),
+        "again": (HEAD + WRITTEN + "repeats: x", "repeats is 'x'"),
+        "tokens": (HEAD + WRITTEN.replace("max_gen_toks: 12", "max_gen_toks: many"), "generation_kwargs: "),
+        "until": (HEAD + WRITTEN.replace('["\\n", "e"]', "3"), "generation_kwargs: "),
+        "none": (HEAD.replace("DATA", str(tmp_path / "none.jsonl")) + CHOSEN, "has no items"),
         "gone": (HEAD.replace("DATA", "no.jsonl") + CHOSEN, "no.jsonl"),
     }
+    (tmp_path / "none.jsonl").touch()
     for name, (text, says) in broken.items():
         path = tmp_path / f"{name}.yaml"
         path.write_text(named(text, "broken", Path(tasks["chosen"]).parent / "rows.jsonl"))

@@ -76,7 +76,7 @@ def test_a_segment_too_long_for_a_bucket_attends_alone(model: Any, monkeypatch: 
 @pytest.mark.parametrize("fixed", [0, 4])
 def test_decoding_in_slots_gives_the_logits_of_the_whole_sequence(model: Any, fixed: int) -> None:
     """Three sequences join, leave, move and go back; each step's logits are those of a fresh pass."""
-    cache = SlotCache(4, fixed_rows=fixed)
+    cache = SlotCache(64, fixed_rows=fixed)
     texts = [tokens(n, seed=n).tolist() for n in (5, 17, 40)]
     for slot, text in enumerate(texts):
         layout = Packed([Segment(0, len(text))])
@@ -84,6 +84,7 @@ def test_decoding_in_slots_gives_the_logits_of_the_whole_sequence(model: Any, fi
         with torch.no_grad():
             flat_logits(model, torch.tensor(text), capture, layout.positions)
         cache.put(slot, slot + 1, capture.layers, len(text))
+    assert cache.places == 4  # few sequences do not take the memory of 64
 
     def step() -> None:
         new = random.Random(sum(map(len, texts))).choices(range(2, 67), k=len(texts))

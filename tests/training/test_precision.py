@@ -79,9 +79,9 @@ def due(stage: str, backend: str, dtype: str) -> str:
     if stage in LEARNS:
         if dtype == "float16":
             return "2: --dtype float16: not for training"
-        if stage in ("grpo", "distill") and backend == "echo":
-            return "2: --backend echo"
-        return "69: " if stage in ("grpo", "distill") and backend == "openai" else ""
+        if backend == "echo" or (backend == "openai" and stage in ("sft", "reward_model")):
+            return f"2: --backend {backend}"
+        return "69: " if backend == "openai" else ""
     if backend != "transformers" and dtype != "auto":
         return f"2: --dtype {dtype}: --backend {backend} computes nothing here"
     return "69: " if backend == "openai" else ""

@@ -14,13 +14,14 @@ from stages.inference.transformers.ragged import seen_by
 class SlotCache:
     """Keys and values of running sequences, `[slots, Hk, capacity, D]` for each layer.
 
-    Slots `0..n-1` are in use: the last ones move to where a sequence has ended. Capacity
-    grows by half when a sequence outgrows it, so nothing is reallocated from step to step.
+    Slots `0..n-1` are in use: the last ones move to where a sequence has ended. Capacity grows by half when a
+    sequence outgrows it, and places for slots are doubled up to `slots`, so nothing is reallocated from step
+    to step, and few sequences do not take the memory of many.
     """
 
     def __init__(self, slots: int, *, fixed_rows: int = 0) -> None:
         self.slots, self.fixed_rows = slots, fixed_rows
-        self.capacity = 0
+        self.capacity = self.places = 0
         self.lengths = torch.zeros(slots, dtype=torch.long)
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
@@ -28,7 +29,7 @@ class SlotCache:
 
     def put(self, start: int, stop: int, prompt: Sequence[tuple[Tensor, Tensor]], length: int) -> None:
         """Fills each slot of `start:stop` with a prompt's keys and values, `[Hk, length, D]` a layer."""
-        self._reserve(prompt, length + 1)
+        self._reserve(prompt, stop, length + 1)
         for layer, (k, v) in enumerate(prompt):
             self._keys[layer][start:stop, :, :length] = k
             self._values[layer][start:stop, :, :length] = v
@@ -52,7 +53,7 @@ class SlotCache:
         lengths = self.lengths[rows]
         longest = int(lengths.max()) + 1
         if longest > self.capacity:
-            self._grow(max(longest, self.capacity + self.capacity // 2))
+            self._grow(max(longest, self.capacity + self.capacity // 2), self.places)
         self._rows = rows
         device = self._keys[0].device
         self._at = lengths.to(device)
@@ -101,23 +102,24 @@ class SlotCache:
         """As many places as are looked at for a sequence of `length`."""
         return min(_rounded(length), self.capacity)
 
-    def _reserve(self, like: Sequence[tuple[Tensor, Tensor]], need: int) -> None:
+    def _reserve(self, like: Sequence[tuple[Tensor, Tensor]], slots: int, need: int) -> None:
         if not self._keys:
-            self.capacity = _rounded(need)
+            self.places, self.capacity = slots, _rounded(need)
             for k, v in like:
-                self._keys.append(k.new_zeros(self.slots, k.shape[0], self.capacity, k.shape[2]))
-                self._values.append(v.new_zeros(self.slots, v.shape[0], self.capacity, v.shape[2]))
-        elif need > self.capacity:
-            self._grow(need)
+                self._keys.append(k.new_zeros(slots, k.shape[0], self.capacity, k.shape[2]))
+                self._values.append(v.new_zeros(slots, v.shape[0], self.capacity, v.shape[2]))
+        elif slots > self.places or need > self.capacity:
+            places = self.places if slots <= self.places else min(max(slots, 2 * self.places), self.slots)
+            self._grow(max(need, self.capacity), places)
 
-    def _grow(self, need: int) -> None:
+    def _grow(self, need: int, places: int) -> None:
         capacity = _rounded(need)
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
-                new = old.new_zeros(old.shape[0], old.shape[1], capacity, old.shape[3])
-                new[:, :, : self.capacity] = old
+                new = old.new_zeros(places, old.shape[1], capacity, old.shape[3])
+                new[: self.places, :, : self.capacity] = old
                 tensors[layer] = new
-        self.capacity = capacity
+        self.places, self.capacity = places, capacity
 
 
 def _rounded(length: int) -> int:
