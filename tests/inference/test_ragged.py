@@ -21,7 +21,9 @@ from stages.inference.transformers.slot_cache import SlotCache
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest) -> Any:
     register()
-    return tiny(request.param)
+    made = tiny(request.param)
+    made.set_attn_implementation(ATTENTION)
+    return made
 
 
 def own(model: Any, ids: torch.Tensor) -> torch.Tensor:
