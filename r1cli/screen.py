@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import termios
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ class Screen(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end, number)
+        self.set_interval(1, self._end_without_terminal)
         self._show()
         self.set_focus(self.query_one("#body"))
 
@@ -147,6 +149,13 @@ class Screen(App[None]):
     def _end(self, number: int) -> None:
         self.signalled = number
         self.exit()
+
+    def _end_without_terminal(self) -> None:
+        """A terminal that is gone sends no signal where it is not this session's own."""
+        watched = select.poll()
+        watched.register(0, 0)
+        if watched.poll(0):
+            self._end(signal.SIGHUP)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ import select
 import shlex
 import signal
 import struct
+import subprocess
 import termios
 import time
 from collections.abc import Iterator, Sequence
@@ -208,6 +209,20 @@ def test_a_record_is_not_waited_for_longer_than_wanted(command: list[str], path:
             time.sleep(0.5)  # now it waits
             assert terminal.ended(keys, number) == code
             assert LEFT in terminal.shown
+
+
+@pytest.mark.full
+def test_it_ends_where_its_terminal_is_gone_and_no_signal_says_so(command: list[str], path: Path) -> None:
+    leader, terminal = pty.openpty()  # of no session: nobody gets SIGHUP
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    words = [*command, "show", str(path)]
+    reader = subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, env=environment())
+    os.close(terminal)
+    shown = b""
+    while b"n next" not in shown:
+        shown += os.read(leader, 65536)
+    os.close(leader)
+    assert reader.wait(30) == 129
 
 
 @pytest.mark.full
