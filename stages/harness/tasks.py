@@ -15,6 +15,7 @@ INSTALL = "pip install -c constraints.txt -e '.[lm-eval]'"
 YAML = (".yaml", ".yml")
 LOCAL = ("json", "csv", "parquet", "text", "arrow", "pandas", "xml")  # readers of files, no data sets
 KINDS = ("generate_until", "multiple_choice", "loglikelihood")
+NAME = re.compile(r"^task:([^\n]*)", re.MULTILINE)  # of the task of a YAML file
 SHOWN = 3  # of a group's tasks, in a message
 
 
@@ -112,9 +113,11 @@ def _published(task: str) -> Any:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     root = Path(library().__file__).parent / "tasks"
-    named = re.compile(rf"^task:[ \t]*[\"']?{re.escape(task)}[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
     for path in sorted(root.glob("**/*.yaml"), key=Path.as_posix):
-        if named.search(path.read_text("utf-8", "ignore")):
+        names = (
+            name.partition("#")[0].strip(" \t\"'") for name in NAME.findall(path.read_text("utf-8", "ignore"))
+        )
+        if task in names:
             entry = TaskIndex.entry_from_path(path)
             if entry is not None and entry.name == task:
                 entry.cfg = load_yaml(path, resolve_func=False)

@@ -157,7 +157,7 @@ def loaded(
 
 def computing(engine: Engine, backend: Backend) -> Engine:
     """`engine` with what its dtype auto came to in `backend`: completions of another type are others."""
-    dtype: Any = backend.computes or engine.dtype
+    dtype: Any = getattr(backend, "computes", "") or engine.dtype  # a backend of another's may not say
     return replace(engine, dtype=dtype)
 
 

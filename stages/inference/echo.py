@@ -14,7 +14,6 @@ class Echo:
 
     tokenizer = None
     revision = ""
-    computes = ""
 
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         for request in requests:

@@ -80,7 +80,6 @@ class Backend(Protocol):
 
     tokenizer: Any  # None where a server has it, or there is none
     revision: str  # of the weights, where only the backend knows; else ""
-    computes: str  # the type it computes in, where it computes here; else ""
 
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         """Completions in the order they finish; a None where none has, and what waits may be given out.

@@ -58,7 +58,6 @@ class OpenAIBackend:
     report: Report
     tokens: bool = False
     tokenizer = None  # the server has it
-    computes = ""
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(addresses(self.engine, self.endpoint))

@@ -57,7 +57,6 @@ class ServerFollower:
     report: Report
     is_main: bool = True
     revision = ""
-    computes = ""
 
     def __post_init__(self) -> None:
         urls = addresses(self.engine, self.endpoint)

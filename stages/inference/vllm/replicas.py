@@ -34,7 +34,6 @@ class Replicas:
     """`engine.dp` engines with `model`. Raises what the first of them that does not start raises."""
 
     revision = ""
-    computes = ""  # as its engines do
 
     def __init__(self, model: str, engine: Engine, *, adapter: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
