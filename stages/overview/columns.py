@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from stages.overview.distribution import Distribution
-from stages.overview.fields import COUNTED, DESCENDED, MISSING, TOLD, worded
+from stages.overview.fields import COUNTED, DESCENDED, MISSING, TOLD, at, worded
 from stages.records.record import Record
 
 SIMPLE: frozenset[type] = frozenset((float, int, bool, type(None)))
@@ -76,7 +76,7 @@ def _usual(rows: Rows, passed: Set[str]) -> Iterator[Column]:
 def _asked(rows: Rows, names: Sequence[str]) -> Iterator[Column]:
     for name in names:
         path = name.split(".")
-        found = [_at(row, path) for row in rows]
+        found = [at(row, path) for row in rows]
         lacking = sum(value is MISSING for value in found)
         if lacking == len(found):
             if name in COUNTED:
@@ -85,15 +85,6 @@ def _asked(rows: Rows, names: Sequence[str]) -> Iterator[Column]:
             raise Mixed
         else:
             yield from _column(name, found)
-
-
-def _at(row: dict[str, Any], path: Sequence[str]) -> Any:
-    value: Any = row
-    for part in path:
-        if type(value) is not dict or part not in value:
-            return MISSING
-        value = value[part]
-    return value
 
 
 def _values(rows: Rows, names: Sequence[str]) -> Iterator[Sequence[Any]]:

@@ -105,7 +105,7 @@ def asked(record: Record, names: tuple[str, ...]) -> Iterator[Figure]:
             yield from leaves(name, value)
 
 
-def at(record: Record, path: list[str]) -> Any:
+def at(record: dict[str, Any], path: list[str]) -> Any:
     """The value of a field, or of a field of a field; MISSING where there is none."""
     value: Any = record
     for part in path:
