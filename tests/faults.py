@@ -173,7 +173,7 @@ def serve(imports: Sequence[str]) -> None:
     use = ctypes.CDLL(None).faults_use
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _warm(imports)
+    warm(imports)
     gc.freeze()  # or each child's collector would copy the pages of all that is imported
     for line in os.fdopen(os.dup(0), "rb"):
         asked = json.loads(line)
@@ -250,7 +250,7 @@ def _perform(asked: dict[str, Any], use: Any, loaded: TextIO) -> None:
     os._exit(code if isinstance(code, int) else 1)
 
 
-def _warm(imports: Sequence[str]) -> None:
+def warm(imports: Sequence[str]) -> None:
     """Loads modules; with stages.sft also what transformers loads when it makes, reads and trains a model."""
     for name in imports:
         importlib.import_module(name)

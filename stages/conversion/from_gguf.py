@@ -31,10 +31,10 @@ def write(file: Path, directory: Path, *, dtype: str, tie: bool, shard_size: flo
     `tie` shares one matrix between input and output; no file has more than `shard_size` GB. Raises BadInput
     for whatever is wrong with the file.
     """
-    from stages.checkpoints.loading import hide_broken_media
+    from stages.checkpoints.loading import hide_unneeded
 
     with _alone(file, directory) as folder, reading(file):
-        hide_broken_media()
+        hide_unneeded()
         described, tensors = metadata(file)
         _check_size(file, folder, tensors)
         tokenizer = _tokenizer(file, folder, described)

@@ -13,7 +13,7 @@ from typing import Any
 
 from stages.checkpoints import weights
 from stages.checkpoints.checkpoint import versions, writing
-from stages.checkpoints.loading import hide_broken_media, loading
+from stages.checkpoints.loading import hide_unneeded, loading
 from stages.checkpoints.parse import weights_of
 from stages.conversion.card import license_of
 from stages.conversion.directory import fill
@@ -51,7 +51,7 @@ def library() -> Any:
 def check(source: Path) -> tuple[Any, Any]:
     """The configuration and the tokenizer of `source`. Raises Unavailable for what cannot be written."""
     library()
-    hide_broken_media()
+    hide_unneeded()
     from transformers import AutoConfig, AutoTokenizer
 
     with loading(str(source)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.checkpoints.contents import check_files, check_vocabulary
 from stages.checkpoints.files_in_use import unchanged
-from stages.checkpoints.loading import hide_broken_media, loading
+from stages.checkpoints.loading import hide_unneeded, loading
 from stages.checkpoints.remote_code import refuse_code
 from stages.checkpoints.template import chat_template_of
 from stages.inference import marks
@@ -24,7 +24,7 @@ def load_tokenizer(model: str, trust: bool | None = None, adapter: Path | None =
 
     Its chat template is that of the LoRA `adapter` where that brings one along: it was trained under it.
     """
-    hide_broken_media()
+    hide_unneeded()
     from tokenizers import Tokenizer
     from transformers import AutoConfig, AutoTokenizer
 

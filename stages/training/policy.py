@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stages.checkpoints import adapter, checkpoint, shards
 from stages.checkpoints.companions import kept_as_is, write_settings
-from stages.checkpoints.loading import hide_broken_media, loading
+from stages.checkpoints.loading import hide_unneeded, loading
 from stages.inference.transformers.classifier import with_scalar_head
 from stages.inference.transformers.execution import execution_of
 from stages.inference.transformers.flat import flat_logits
@@ -300,7 +300,7 @@ def _targets(lora: Lora) -> str | list[str]:
 
 def _check_targets(name: str, targets: list[str], *, trust: bool) -> None:
     """Raises UsageError for a target that no layer has in its name, before the weights are loaded."""
-    hide_broken_media()
+    hide_unneeded()
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:

@@ -30,8 +30,8 @@ COUNT, PLACES, CACHE = 256, 64, 2 << 30
 SAME = {**PREFERRED, "OMP_WAIT_POLICY": "passive"}
 BARE = """
 import json, sys
-from stages.checkpoints.loading import hide_broken_media
-hide_broken_media()
+from stages.checkpoints.loading import hide_unneeded
+hide_unneeded()
 from vllm import LLM, SamplingParams
 
 model, source, target, tokens, places, cache = sys.argv[1:]

@@ -17,7 +17,6 @@ import runpy
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -223,7 +222,7 @@ def lines(path: Path, records: list[dict[str, object]]) -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, path: str) -> Path:
     """What the docs' pipelines find: a model that can add a little, problems, completions, data sets."""
     here = tmp_path_factory.mktemp("docs")
     words = " ".join(f"--words '{word}'" for word in WORDS)
@@ -238,6 +237,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         r1 filter --keep correct scored.jsonl -o kept.jsonl
         """,
         here,
+        path,
     )
     settings = json.loads((here / "ckpt/base/tokenizer_config.json").read_text())
     (here / "ckpt/base/chat_template.jinja").write_text(CHAT)
@@ -267,9 +267,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-def shell(code: str, folder: Path, timeout: float = 600) -> str:
-    """What a block prints, run as a careful script would; `r1` is the one under test."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+def shell(code: str, folder: Path, path: str, timeout: float = 600) -> str:
+    """What a block prints, run as a careful script would."""
     environment = {
         **os.environ,
         "PATH": path,
@@ -293,7 +292,7 @@ def shell(code: str, folder: Path, timeout: float = 600) -> str:
 @pytest.mark.full
 @pytest.mark.timeout(2400)  # the tutorial, on a machine that does other work
 @names
-def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> None:
+def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path, path: str) -> None:
     if text.name == "extending.md":
         pytest.skip("test_extending.py runs it, on a copy of the tree that has its examples")
     if text.name in ("README.md", "tutorial.md") and "R1_README" not in os.environ:
@@ -316,7 +315,7 @@ def test_pipelines_run_as_printed(text: Path, folder: Path, tmp_path: Path) -> N
         if "jq " in block.code and not shutil.which("jq"):
             continue
         try:
-            printed = shell(block.code, here)
+            printed = shell(block.code, here, path)
             assert block.shown in (None, printed), f"{block.code}\nprints\n{printed}"
         except AssertionError as error:
             raise AssertionError(f"{text.name}:{block.line}: {error}") from None

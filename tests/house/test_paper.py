@@ -28,10 +28,9 @@ t_test = runpy.run_path(str(PAPER / "t_test.py"))
 
 
 def run(script: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         [str(PAPER / script), *words],
-        env={**os.environ, **SIZES, "OMP_NUM_THREADS": "1", **environment, "PATH": path},
+        env={**os.environ, **SIZES, "OMP_NUM_THREADS": "1", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -105,14 +104,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.full
 @pytest.mark.timeout(1300)
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: Path) -> None:
-    done = run("run.sh", str(claim), "0", OUT=str(made))
+def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: Path, path: str) -> None:
+    done = run("run.sh", str(claim), "0", OUT=str(made), PATH=path)
     assert done.returncode == 0, done.stderr[-3000:]
     (line,) = done.stdout.splitlines()
     found = LAST.fullmatch(line.removeprefix("seed 0, "))
     assert found, line
     assert found[1] == str(claim)
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*") if "claim-" not in path.name}
-    assert run("run.sh", str(claim), "0", OUT=str(made)).stdout == done.stdout
+    assert run("run.sh", str(claim), "0", OUT=str(made), PATH=path).stdout == done.stdout
     after = {path: path.stat().st_mtime_ns for path in made.rglob("*") if "claim-" not in path.name}
     assert after == before

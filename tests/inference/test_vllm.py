@@ -138,7 +138,7 @@ def test_a_torchvision_that_cannot_be_loaded_is_taken_for_absent(tmp_path: Path)
     folder.mkdir()
     (folder / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     code = (
-        "import transformers; from stages.checkpoints.loading import hide_broken_media; hide_broken_media();"
+        "import transformers; from stages.checkpoints.loading import hide_unneeded; hide_unneeded();"
         "from transformers.utils import is_torchvision_available; import transformers.image_utils;"
         "print(is_torchvision_available())"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stages.checkpoints.loading import hide_broken_media
+from stages.checkpoints.loading import hide_unneeded
 from stages.inference import chat
 from stages.inference.encoding import load_tokenizer
 from stages.inference.transformers.model import load_weights
@@ -84,7 +84,7 @@ class Classifier:
     """Loads `model`. Raises Unavailable where it is not there, not whole, or has more than two classes."""
 
     def __init__(self, model: str, engine: Engine) -> None:
-        hide_broken_media()
+        hide_unneeded()
         from transformers import AutoModelForSequenceClassification
 
         self.tokenizer = load_tokenizer(model, engine.trust_remote_code)

@@ -11,7 +11,7 @@ import torch
 from stages.checkpoints.adapter import merged
 from stages.checkpoints.contents import check_files, refuse_excess
 from stages.checkpoints.files_in_use import unchanged
-from stages.checkpoints.loading import hide_broken_media, hold_memory, loading, refuse_gaps
+from stages.checkpoints.loading import hide_unneeded, hold_memory, loading, refuse_gaps
 from stages.checkpoints.parse import read_json
 from stages.checkpoints.remote_code import refuse_code
 from stages.inference.transformers.execution import Execution
@@ -28,7 +28,7 @@ PARTS = ("text_encoder", "decoder", "generator", "text_config")
 
 def load_model(model: str, engine: Engine, adapter: Path | None = None) -> Any:
     """A causal language model with an `adapter` merged into it; how it is executed is proved (proof.py)."""
-    hide_broken_media()
+    hide_unneeded()
     from transformers import AutoModelForCausalLM
 
     register()
@@ -52,7 +52,7 @@ def laid_out(model: str, engine: Engine) -> Any:
 
     How it is executed is not proved. A model whose code asks for values as it is laid out is loaded.
     """
-    hide_broken_media()
+    hide_unneeded()
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     trust = bool(engine.trust_remote_code)

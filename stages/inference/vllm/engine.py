@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.checkpoints.adapter import largest_rank
-from stages.checkpoints.loading import hide_broken_media
+from stages.checkpoints.loading import hide_unneeded
 from stages.runtime.errors import Unavailable, UsageError, nearest, said
 from stages.runtime.threads import threads
 from stages.settings.groups import Engine
@@ -138,7 +138,7 @@ def _import() -> None:
     set_environment()
     # vLLM sets up its log only after its first warnings.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
-    hide_broken_media()
+    hide_unneeded()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
