@@ -642,7 +642,7 @@ def _kept(case: Case, outcome: Outcome) -> Iterator[str]:
         if name not in case.outputs and outcome.files.get(name) != data:
             yield "an input was changed" if name in outcome.files else "an input is gone"
     for name in outcome.files:
-        measured = outcome.code == 1 and b"pass@1 of" in outcome.stderr
+        measured = outcome.code == 1 and re.search(rb"pass@1 of|--tensor-parallel$|--gpus$", outcome.stderr)
         if name in case.files or ((outcome.code == 0 or measured) and name in case.outputs):
             continue
         if name.startswith(case.keeps):

@@ -437,6 +437,28 @@ def rank(draw: Draw) -> Case:
     return case
 
 
+CONFIG = {
+    "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3,
+    "intermediate_size": 96, "vocab_size": 200, "tie_word_embeddings": True,
+}  # fmt: skip
+SPARSE = {"num_experts": 8, "num_experts_per_tok": 2, "kv_lora_rank": 16, "qk_rope_head_dim": 8}
+
+
+def plan(draw: Draw) -> Case:
+    sizes: dict[str, Any] = {**CONFIG, **(SPARSE if draw.one_in(3) else {})}
+    for name in [name for name in sizes if draw.one_in(9)]:
+        sizes[name] = draw.of(0, 1, -1, 2**62, 10**30, 0.5, None, "a", [], True, 5_000_000)
+    text = json.dumps(sizes).encode()
+    files = {"config.json": draw.damaged(text) if draw.one_in(5) else text}
+    words = ["plan", "-m", draw.of("config.json", "config.json", "config.json", ".", "zork", "")]
+    if draw.one_in(3):
+        files["conf.toml"] = draw.toml(stage("plan"), skip=("model",))
+        words += ["--config", "conf.toml"]
+    else:
+        words += draw.options(stage("plan"), skip=("model",))
+    return Case(words, b"", files, outputs=written(words))
+
+
 def split(draw: Draw) -> Case:
     size = draw.of("0.5", "0.5", "1", "0", "nan", "1e400", "-1", "", "²", "9" * 30)
     shares = ["--share", f"val.jsonl={size}"] if draw.one_in(2) else []
@@ -784,7 +806,7 @@ def broken(draw: Draw) -> Case:
 
 TARGETS = (
     "generate", "score", "filter", "sort", "show", "stats", "rank", "split", "mix", "prompts", "export",
-    "report", "eval", "doctor",
+    "report", "eval", "doctor", "plan",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ FILES = sorted([*ROOT.glob("r1cli/**/*.py"), *ROOT.glob("stages/**/*.py")])
 TORCHLESS = {
     "r1cli", "stages", "runtime", "settings", "records", "formats", "language", "selection", "sandbox",
     "programs", "grading", "rewards", "scoring", "benchmarks", "evaluation", "world", "overview", "ratings",
-    "page", "watch", "harness",
+    "planning", "page", "watch", "harness",
 }  # fmt: skip
 HEAVY = {
     "torch", "transformers", "tokenizers", "peft", "safetensors", "vllm", "deepspeed", "datasets", "numpy",
