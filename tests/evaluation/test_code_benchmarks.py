@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from stages.evaluation.benchmark import load, open_problems
+from stages.formats.export import exported
 from stages.programs import suites
 from stages.records.record import Record
 from stages.rewards.code import code
+from stages.rewards.swe_bench import check, swe_bench
 from stages.runtime.errors import BadInput, Unavailable, UsageError
 from stages.sandbox.box import Box
 
@@ -144,6 +146,34 @@ def test_evalplus_is_judged_in_both_its_forms_without_numpy(tmp_path: Path) -> N
         assert judged(plus, "    return x / 2") == 1
         assert judged(mbpp, "def f(a, b):\n    return (*a, *b)") == 1
         assert judged(mbpp, "def f(a, b):\n    return [*a, *b]") == 0
+
+
+def test_patches_go_to_the_harness_and_its_report_comes_back(tmp_path: Path) -> None:
+    row = {"instance_id": "a__b-1", "repo": "a/b", "base_commit": "1f", "problem_statement": "It fails."}
+    (problem,) = made("swe_bench", "swe_bench_verified.jsonl", [row], tmp_path)
+    assert "<issue>\nIt fails.\n</issue>" in problem["prompt"]
+    patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n"
+    for text in (f"<think>no</think>So:\n<patch>\n{patch}</patch>", f"```diff\n{patch}```\nDone.", patch):
+        record = Record({**problem, "completion": text, "model": "m"})
+        (row,) = exported([record], "swe-bench")
+        assert row == {"instance_id": "a__b-1", "model_name_or_path": "m", "model_patch": patch}
+    assert next(exported([Record({**problem, "completion": "None."})], "swe-bench"))["model_patch"] == ""
+    report = tmp_path / "m.one.json"
+    for ids, value in (
+        ({"resolved_ids": ["a__b-1"]}, 1.0),
+        ({"unresolved_ids": ["a__b-1"]}, 0.0),
+        ({}, None),
+    ):
+        path = report.with_name(f"{value}.json")
+        path.write_text(json.dumps({"resolved_ids": [], **ids}))
+        assert swe_bench(record, report=str(path)).value == value
+    assert swe_bench(record).value is None
+    with pytest.raises(Unavailable, match="needs Docker: write the patches with `r1 export --to swe-bench`"):
+        check()
+    for text in ("[1]", "x", "{}"):
+        report.write_text(text)
+        with pytest.raises(UsageError, match=r"swe_bench:report=.*: (not JSON|no resolved_ids)"):
+            swe_bench(record, report=str(report))
 
 
 @pytest.mark.parametrize(
