@@ -212,7 +212,9 @@ def _percentiles(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 def _elo(records: Iterable[Record], settings: Settings, report: Report) -> Results:
     decides = settings.decide or "accuracy"
-    crowd = people(read_rows(str(settings.people))) if settings.people is not None else None
+    crowd = (
+        people(read_rows(str(settings.people)), str(settings.people)) if settings.people is not None else None
+    )
     lines = list(_solved(records, decides, settings, crowd))
     report.summary(f"{sum(line['attempts'] for line in lines)} attempts of {len(lines)} models")
     columns = ["model", "rating", "95 %", "percentile", "solved", "problems"]
@@ -248,7 +250,8 @@ def _solved(
                 "decides": decides,
             }
         return
-    entering = Entering(read(read_rows(str(settings.standings))), decides, settings.threshold)
+    file = str(settings.standings)
+    entering = Entering(read(read_rows(file), file), decides, settings.threshold)
     for record in records:
         entering.add(record)
     for model, contests in entering.models():

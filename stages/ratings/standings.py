@@ -39,8 +39,8 @@ class Held:
         return Person(_number(row, each, "rating", HARDEST), _number(row, each, "points", MOST), penalty)
 
 
-def read(rows: Iterable[Record]) -> dict[str, Held]:
-    """The contests by their names. Raises BadInput for a row that is none, or comes twice."""
+def read(rows: Iterable[Record], file: str) -> dict[str, Held]:
+    """The contests of `file` by their names. Raises BadInput for a row that is none, or comes twice."""
     held: dict[str, Held] = {}
     for row in rows:
         name = _name(row, row, "contest_id", FORM)
@@ -48,11 +48,11 @@ def read(rows: Iterable[Record]) -> dict[str, Held]:
             raise bad_record(row, f"contest {name} is there twice", "give each once")
         held[name] = Held(row)
     if not held:
-        raise BadInput("the standings are empty", remedy=FORM)
+        raise BadInput("there is no contest", place=file, remedy=FORM)
     return held
 
 
-def people(rows: Iterable[Record]) -> list[float]:
+def people(rows: Iterable[Record], file: str) -> list[float]:
     """Ratings of people, sorted: rows with `rating` and maybe `count`, or one object of counts by rating."""
     found: list[float] = []
     for row in rows:
@@ -68,7 +68,9 @@ def people(rows: Iterable[Record]) -> list[float]:
                 raise bad_record(row, f"count {count!r} is no number of people", "give rating and count")
             found += [value] * int(times)
     if not found:
-        raise BadInput("there are no ratings of people", remedy="give rows with rating, and maybe count")
+        raise BadInput(
+            "there are no ratings of people", place=file, remedy="give rows with rating, and maybe count"
+        )
     return sorted(found)
 
 
