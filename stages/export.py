@@ -40,10 +40,12 @@ def run(
             "openai-batch",
             "verl",
             "preference",
+            "swe-bench",
         ],
         Doc(
             "The form; the first three and preference are TRL's; rows of prompt, openai-batch and verl are "
-            "problems; one of preference is the best and the worst completion of a problem by their rewards."
+            "problems; one of preference is the best and the worst completion of a problem by their rewards; "
+            "swe-bench is what SWE-bench's harness judges."
         ),
     ] = "messages",
     model: Annotated[str, Doc("The model that the requests of openai-batch ask.")] = "",

@@ -2,7 +2,8 @@
 
 Reads lines that say whose answer a judge prefers, and gives AlpacaEval's win rate, plain and controlled for
 length (--by win-rate), or Bradley-Terry ratings with a bootstrap, as Arena-Hard does (--by bradley-terry). Of
-scored completions of problems that have a rating, it gives the model's (--by elo), as Codeforces has it.
+scored completions of problems that have a rating, it gives the model's (--by elo), as Codeforces has it; with
+--standings by its ranks in contests, --people its percentile.
 docs/open-answers.md has the formulas, and what each figure is equal to.
 """
 
@@ -16,9 +17,12 @@ from typing import Annotated, Any, Literal
 from stages.formats.sources import local
 from stages.formats.tables import read_rows
 from stages.ratings.bradley_terry import POINTS, Strengths, strengths
-from stages.ratings.elo import rating
+from stages.ratings.contests import codeelo, percentile
+from stages.ratings.contests import rating as contest_rating
+from stages.ratings.elo import Rating, rating
 from stages.ratings.length_control import Calibration, calibration
 from stages.ratings.solving import Solving
+from stages.ratings.standings import Entering, people, read
 from stages.ratings.verdicts import Verdict, verdict
 from stages.ratings.win_rates import win_rate
 from stages.records.record import Record
@@ -31,6 +35,7 @@ EXAMPLES = (
     "r1 rank judged.jsonl",
     "r1 rank --by bradley-terry --baseline gpt-4 judged.jsonl",
     "r1 rank --by elo --decide code scored.jsonl",
+    "r1 rank --by elo --decide code --standings contests.jsonl --people ratings.csv scored.jsonl",
 )
 ANCHOR = 1000.0  # the baseline's rating
 
@@ -60,6 +65,13 @@ class Settings:
         int, Doc("Rounds of the bootstrap over questions; 0: no interval."), Range(0, 100_000)
     ] = 1000
     decide: Annotated[str | None, Doc("Of elo: the reward that says what is solved; else accuracy.")] = None
+    standings: Annotated[
+        Path | None,
+        Doc("Of elo: a file of contests with their people; the rating is then by the ranks in them."),
+    ] = None
+    people: Annotated[
+        Path | None, Doc("Of elo: a file of people's ratings, among which the percentile is.")
+    ] = None
     threshold: Annotated[float, Doc("A completion of at least this reward has solved its problem.")] = 1.0
     seed: Annotated[int, Doc("Of the bootstrap."), Range(low=0)] = 0
 
@@ -73,6 +85,9 @@ def run(
     """Raises BadInput for what is no verdict, or cannot be ranked, UsageError for a baseline that is none."""
     if settings.decide is not None and settings.by != "elo":
         raise UsageError(f"--decide {settings.decide} says what is solved: add --by elo")
+    for option, file in (("--standings", settings.standings), ("--people", settings.people)):
+        if file is not None and settings.by != "elo":
+            raise UsageError(f"{option} {file} is for the rating by problems solved: add --by elo")
     if settings.control_length and settings.by != "bradley-terry":
         raise UsageError("--control-length is a part of Bradley-Terry: add --by bradley-terry")
     if settings.calibration is not None and settings.by != "win-rate":
@@ -197,39 +212,73 @@ def _percentiles(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 def _elo(records: Iterable[Record], settings: Settings, report: Report) -> Results:
     decides = settings.decide or "accuracy"
-    solving = Solving(decides, settings.threshold)
-    for record in records:
-        solving.add(record)
-    lines: list[dict[str, Any]] = []
-    for model, problems in solving.models():
-        found = rating(problems)
-        lines.append(
-            {
-                "model": model,
-                "rating": found.value,
-                "rating_low": found.low,
-                "rating_high": found.high,
-                "interval": "95 %, score, problems as clusters",
-                "problems": len(problems),
-                "attempts": sum(each.n for each in problems),
-                "solved": sum(each.solved for each in problems),
-                "unjudged": solving.unjudged[model],
-                "decides": decides,
-            }
-        )
+    crowd = (
+        people(read_rows(str(settings.people)), str(settings.people)) if settings.people is not None else None
+    )
+    lines = list(_solved(records, decides, settings, crowd))
     report.summary(f"{sum(line['attempts'] for line in lines)} attempts of {len(lines)} models")
-    columns = ["model", "rating", "95 %", "solved", "problems"]
+    columns = ["model", "rating", "95 %", "percentile", "solved", "problems"]
     rows = [
         [
             line["model"],
             _number(line["rating"], 0),
             f"{_number(line['rating_low'], 0)} – {_number(line['rating_high'], 0)}",
+            _number(line["percentile"], 1),
             f"{line['solved']} of {line['attempts']}",
             str(line["problems"]),
         ]
         for line in lines
     ]
     return Results(lines, "Rating by problems solved", columns, rows)
+
+
+def _solved(
+    records: Iterable[Record], decides: str, settings: Settings, crowd: list[float] | None
+) -> Iterator[dict[str, Any]]:
+    """A line for each model: by problems, or by ranks in contests where there are standings."""
+    if settings.standings is None:
+        solving = Solving(decides, settings.threshold)
+        for record in records:
+            solving.add(record)
+        for model, problems in solving.models():
+            yield {
+                **_rated(model, rating(problems), "95 %, score, problems as clusters", crowd),
+                "problems": len(problems),
+                "attempts": sum(each.n for each in problems),
+                "solved": sum(each.solved for each in problems),
+                "unjudged": solving.unjudged[model],
+                "decides": decides,
+            }
+        return
+    file = str(settings.standings)
+    entering = Entering(read(read_rows(file), file), decides, settings.threshold)
+    for record in records:
+        entering.add(record)
+    for model, contests in entering.models():
+        yield {
+            **_rated(model, contest_rating(contests), "95 %, score, contests as clusters", crowd),
+            "codeelo": codeelo(contests),
+            "contests": len(contests),
+            "problems": sum(each.tried for each in contests),
+            "attempts": entering.attempts[model],
+            "solved": sum(each.solved for each in contests),
+            "unjudged": entering.unjudged[model],
+            "decides": decides,
+        }
+
+
+def _rated(model: str, found: Rating, interval: str, crowd: list[float] | None) -> dict[str, Any]:
+    ends = {"rating": found.value, "rating_low": found.low, "rating_high": found.high}
+    places = {name.replace("rating", "percentile"): value for name, value in ends.items()}
+    return {
+        "model": model,
+        **ends,
+        "interval": interval,
+        **{
+            name: None if crowd is None or value is None else percentile(value, crowd)
+            for name, value in places.items()
+        },
+    }
 
 
 def _number(value: float | None, places: int) -> str:

@@ -8,10 +8,10 @@ SUITES: dict[str, tuple[str, ...]] = {
     # The table of arXiv 2501.12948, in its order, as far as there are prompts here (docs/benchmarks.md).
     "paper": (
         *("mmlu", "mmlu_redux", "mmlu_pro", "drop", "ifeval", "gpqa", "simpleqa", "frames"),
-        *("aime24", "math500", "cnmo", "ceval", "c_simpleqa"),
+        *("livecodebench", "codeforces", "swe_bench", "aime24", "math500", "cnmo", "ceval", "c_simpleqa"),
     ),
     "maths": ("aime24", "aime25", "amc", "cnmo", "math500", "gsm8k", "mgsm"),
-    "code": ("humaneval", "mbpp"),
+    "code": ("humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "livecodebench", "codeforces", "swe_bench"),
     "knowledge": (
         *("mmlu", "mmlu_redux", "mmlu_pro", "gpqa", "arc", "ceval"),
         *("simpleqa", "c_simpleqa", "frames"),

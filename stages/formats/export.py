@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.records.groups import groups
 from stages.records.notes import Notes
+from stages.records.patches import patch_of
 from stages.records.record import Record, bad_record, group_of, need, said_by
 from stages.records.turns import Turn, answer_turns, plain, turns_of, whole_words, words_of
 from stages.runtime.errors import UsageError
@@ -91,6 +92,14 @@ def _value(turn: Turn, record: Record) -> str:
     if turn.get("tool_calls"):
         raise bad_record(record, "a turn has tool_calls", "ShareGPT has no place for them: use --to messages")
     return whole_words(turn)
+
+
+def _swe_bench(record: Record, number: int) -> dict[str, Any]:
+    """A prediction of SWE-bench's harness; an empty patch is one, and is not resolved."""
+    need(record, "completion", str, GENERATE_FIRST)
+    name = need(record, "instance_id", str, "it is as `r1 prompts swe_bench` gives it")
+    model = str(said_by(record, "generate").get("model") or record.get("model") or "r1")
+    return {"instance_id": name, "model_name_or_path": model, "model_patch": patch_of(record)}
 
 
 def _verl(record: Record, number: int) -> dict[str, Any]:
@@ -227,6 +236,7 @@ FORMS: dict[str, Callable[[Record, int], dict[str, Any]]] = {
     "prompt": _prompt,
     "openai-batch": _openai_batch,
     "verl": _verl,
+    "swe-bench": _swe_bench,
 }
 
 

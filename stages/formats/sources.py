@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from stages.formats.tables import read_rows
@@ -83,3 +83,26 @@ def hub_rows(
             f"cannot get {repository} ({split}) from the hub: {said(error)}{instead}"
         ) from error
     return (Record(row, place=f"{repository}:{split}[{number}]") for number, row in enumerate(table, 1))
+
+
+def hub_files(repository: str, names: Sequence[str], *, otherwise: str) -> Iterator[Path]:
+    """Files of a hub data set that no table is made of, one by one; each is downloaded once.
+
+    Raises Unavailable where one cannot be had; `otherwise` is the file that would serve instead.
+    """
+    instead = f", or let {FOLDER} name a folder that holds {otherwise}"
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise Unavailable(
+            f"{repository} is on the hub, which needs huggingface_hub{instead}",
+            install="pip install huggingface_hub",
+        ) from None
+    for name in names:
+        try:
+            found = hf_hub_download(repository, name, repo_type="dataset")
+        except Exception as error:  # its transport's errors share no class
+            raise Unavailable(
+                f"cannot get {name} of {repository} from the hub: {said(error)}{instead}"
+            ) from error
+        yield Path(found)

@@ -54,7 +54,7 @@ def rating(problems: Sequence[Attempts]) -> Rating:
     alike = _by_rating(problems)
     found = None
     if 0 < solved < sum(each.n for each in problems):
-        found = _root(lambda r: _excess(alike, r), low, high)
+        found = root(lambda r: _excess(alike, r), low, high)
     inner = found if found is not None else (high if solved else low)
     spread = _alike(problems, found)
 
@@ -63,8 +63,8 @@ def rating(problems: Sequence[Attempts]) -> Rating:
 
     return Rating(
         found,
-        _root(short(1), low, inner) if solved else None,
-        _root(short(-1), inner, high) if found is not None or not solved else None,
+        root(short(1), low, inner) if solved else None,
+        root(short(-1), inner, high) if found is not None or not solved else None,
     )
 
 
@@ -98,7 +98,7 @@ def _alike(problems: Sequence[Attempts], found: float | None) -> float:
     return min(1.0, max(least, seen / _information(_by_rating(problems), found)))
 
 
-def _root(falls: Callable[[float], float], low: float, high: float) -> float:
+def root(falls: Callable[[float], float], low: float, high: float) -> float:
     """Where a function that is above 0 at `low` and below at `high` passes through it."""
     for _ in range(50):
         middle = (low + high) / 2

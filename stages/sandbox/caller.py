@@ -213,6 +213,8 @@ def _set_up(asked: dict[str, Any], space: dict[str, Any], link: Link) -> str:
     names = of_program([asked["before"], *sources], space)
     theirs = of_program([asked["before"]], space)
     entry = asked["entry"]
+    if entry and sources:
+        names = [name for name in names if not hasattr(builtins, name)]  # the called one is known
     failure = ""
     for name in dict.fromkeys([*names, entry] if entry and sources else names):
         try:
