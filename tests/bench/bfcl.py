@@ -14,6 +14,7 @@ a line. The peer evaluates sums as Python; here it has no builtins for it, so th
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import random
@@ -54,18 +55,22 @@ def theirs() -> None:
         if given is None:
             entry = copy.deepcopy(entries[category][item["id"]])
             functions, mode = entry["function"], item["mode"]
+            later = entry["question"][1:]
+            for turn, more in entry.get("missed_function", {}).items():
+                later[int(turn) - 1] = [{"role": "user", "content": eval_more(utils, mode, more)}]
             if mode == "tools":
                 made = utils.convert_to_tool(
                     functions, utils.GORILLA_TO_OPENAPI, utils.ModelStyle.OPENAI_COMPLETIONS
                 )
-                print(json.dumps([entry["question"][0], made]))
+                print(json.dumps([entry["question"][0], made, later]))
             else:
                 made = utils.system_prompt_pre_processing_chat_model(
                     entry["question"][0], functions, item["id"]
                 )
-                print(json.dumps([made, None]))
+                print(json.dumps([made, None, later]))
             continue
         handler = said if item["mode"] == "words" else tagged if isinstance(given, str) else called
+        given = given["steps"] if isinstance(given, dict) else given
         model = "gpt-4.1-2025-04-14-FC" if item["mode"] == "tools" else "gpt-4.1-2025-04-14"
         entry = {"id": item["id"], "function": item["function"]}
         language, form = (
@@ -75,7 +80,12 @@ def theirs() -> None:
             )
         )
         try:
-            if "relevance" in category:
+            if category.startswith("multi_turn"):
+                model = f"m{item['number']}"  # the state of a conversation is kept by it
+                verdict = eval_runner._evaluate_single_multi_turn_entry(
+                    handler, item["id"], given, item["ground_truth"], {**entry, **item}, model, category
+                )
+            elif "relevance" in category:
                 verdict = eval_runner._evaluate_single_relevance_entry(
                     handler, item["id"], given, entry, model, category
                 )
@@ -86,6 +96,13 @@ def theirs() -> None:
             print(json.dumps([bool(verdict["valid"]), str(verdict.get("error", ""))[:300]]))
         except Exception as error:  # its program would end here
             print(json.dumps([None, f"{type(error).__name__}: {error}"]))
+
+
+def eval_more(utils: Any, mode: str, functions: list[Any]) -> str:
+    """What the peer says where functions come new."""
+    if mode == "tools":
+        return str(utils.DEFAULT_USER_PROMPT_FOR_ADDITIONAL_FUNCTION_FC)
+    return str(utils.DEFAULT_USER_PROMPT_FOR_ADDITIONAL_FUNCTION_PROMPTING.format(functions=functions))
 
 
 def ask(python: str, items: list[dict[str, Any]]) -> list[Any]:
@@ -322,8 +339,71 @@ def generations(record: dict[str, Any], mode: str, source: random.Random) -> Ite
             yield python_text(calls, source)
 
 
+def conversations(record: dict[str, Any], mode: str, source: random.Random) -> Iterator[dict[str, Any]]:
+    """The calls of a published answer turn by turn, in steps, as they are and changed."""
+    kinds = {each["name"]: list(each["parameters"]["properties"]) for each in record["function"]}
+    for k in range(CHANGES):
+        turns = [[named(text, kinds) for text in turn] for turn in record["ground_truth"]]
+        for _ in range(k and source.randint(1, 2)):
+            turn = source.choice(turns)
+            match source.choice(("value", "value", "drop", "order", "twice", "other", "turn", "nested")):
+                case "value" if turn and (said := source.choice(turn)[1]):
+                    key = source.choice(list(said))
+                    said[key] = other(said[key], source)
+                case "drop" if turn:
+                    del turn[source.randrange(len(turn))]
+                case "order":
+                    source.shuffle(turn)
+                case "twice" if turn:
+                    turn.append(copy.deepcopy(source.choice(turn)))
+                case "other":
+                    turn.append((source.choice([*kinds, "unknown", "print", "a.b"]), {}))
+                case "nested" if turn:
+                    turn.append((source.choice(list(kinds)), {"a": {source.choice(list(kinds)): {}}}))
+                case "turn" if source.random() < 0.2:
+                    turns.pop()
+        steps: list[list[Any]] = []
+        for turn in turns:
+            size = source.choice((1, 9))
+            parts = [turn[n : n + size] for n in range(0, len(turn), size)]
+            if mode == "tools":
+                steps.append([[{name: json.dumps(said)} for name, said in part] for part in parts])
+            else:
+                steps.append([f"[{', '.join(f'{n}({listed(s, repr)})' for n, s in part)}]" for part in parts])
+            steps[-1].append("It is done.")
+        yield {"steps": steps}
+
+
+def named(text: str, kinds: dict[str, list[str]]) -> tuple[str, dict[str, Any]]:
+    """A call of a published answer, its arguments by name."""
+    body = ast.parse(text.strip(), mode="eval").body
+    assert isinstance(body, ast.Call)
+    assert isinstance(body.func, ast.Name)
+    names = kinds.get(body.func.id, [])
+    said = {name: ast.literal_eval(each) for name, each in zip(names, body.args, strict=False)}
+    said |= {str(each.arg): ast.literal_eval(each.value) for each in body.keywords}
+    return body.func.id, said
+
+
+def conversation(steps: list[list[Any]]) -> list[dict[str, Any]]:
+    """Steps as the messages of a completion."""
+    made: list[dict[str, Any]] = []
+    for k, turn in enumerate(steps):
+        made += [{"role": "user", "content": "And?"}] if k else []
+        for step in turn:
+            message: dict[str, Any] = {"role": "assistant", "content": step}
+            if not isinstance(step, str):
+                calls = [{"function": {"name": n, "arguments": s}} for each in step for n, s in each.items()]
+                message = {"role": "assistant", "content": "", "tool_calls": calls}
+            made.append(message)
+    return made
+
+
 def ours(record: dict[str, Any], given: Any) -> tuple[float | None, str]:
     """The verdict of the reward."""
+    if isinstance(given, dict):
+        verdict = bfcl({**record, "completion": conversation(given["steps"])})
+        return verdict.value, verdict.reason
     if isinstance(given, list):
         calls = [
             {"type": "function", "function": {"name": name, "arguments": said}}
@@ -337,11 +417,11 @@ def ours(record: dict[str, Any], given: Any) -> tuple[float | None, str]:
 
 def compared(title: str, python: str, items: list[tuple[dict[str, Any], str, Any]]) -> None:
     """Prints how many verdicts are equal, how many are right of each category, and each that is not equal."""
-    keys = ("category", "function", "ground_truth")
+    keys = ("category", "function", "ground_truth", "involved_classes", "initial_config")
     asked = [
-        {"id": record["id"].removeprefix("bfcl-"), "mode": mode, "given": given}
+        {"id": record["id"].removeprefix("bfcl-"), "mode": mode, "given": given, "number": number}
         | {key: record[key] for key in keys if key in record}
-        for record, mode, given in items
+        for number, (record, mode, given) in enumerate(items)
     ]
     right: Counter[str] = Counter()
     unlike = []
@@ -360,16 +440,24 @@ def compared(title: str, python: str, items: list[tuple[dict[str, Any], str, Any
 def main(python: str, *files: str) -> None:
     source = random.Random(0)
     for mode in ("words", "tools"):
-        records = list(problems(mode=mode))
+        records = [*problems(mode=mode), *problems(mode=mode, task="multi_turn")]
         asked = [
             {"id": r["id"].removeprefix("bfcl-"), "category": r["category"], "mode": mode, "given": None}
             for r in records
         ]
         prompts = ask(python, asked)
-        same = sum([r["prompt"], r.get("tools")] == made for r, made in zip(records, prompts, strict=True))
+        told = [
+            [each["prompt"], each.get("tools"), [turn["messages"] for turn in each.get("turns", ())]]
+            for each in records
+        ]
+        same = sum(mine == made for mine, made in zip(told, prompts, strict=True))
         print(f"prompts, {mode}: {len(records)}, {same} equal")
-        made = [(record, mode, given) for record in records for given in generations(record, mode, source)]
+        several = [each for each in records if "turns" in each]
+        one = [each for each in records if "turns" not in each]
+        made = [(record, mode, given) for record in one for given in generations(record, mode, source)]
         compared(f"made, {mode}", python, made)
+        made = [(record, mode, given) for record in several for given in conversations(record, mode, source)]
+        compared(f"conversations, {mode}", python, made)
     for file in files:
         lines = [json.loads(line) for line in Path(file).read_text("utf-8").splitlines()]
         mode = "tools" if lines[0].get("tools") else "words"

@@ -15,6 +15,8 @@ import pytest
 
 from stages.evaluation.benchmark import load, open_problems
 from stages.evaluation.figures import Figures
+from stages.grading.leaderboard import execution
+from stages.grading.leaderboard.decoding import decode_words
 from stages.records.record import Record
 from stages.rewards.bfcl import IRRELEVANCE, LANGUAGES, LIVE, NON_LIVE, SIMPLE, bfcl
 from stages.runtime.errors import BadInput, Unavailable, UsageError
@@ -102,7 +104,8 @@ def test_a_published_problem_is_asked_in_words_or_with_tools(tmp_path: Path) -> 
     assert bfcl({**told, "completion": "[weather.get(city='rome')]"}).value == 0
 
 
-def test_what_lacks_or_is_of_another_form_is_said(tmp_path: Path) -> None:
+def test_what_lacks_or_is_of_another_form_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.benchmarks.bfcl.PACKAGE", "no_such_package")
     with pytest.raises(Unavailable, match=r"bfcl/BFCL_v4_irrelevance.json, as the package bfcl-eval"):
         load("bfcl:irrelevance").problems(split=None, data=tmp_path)
     with pytest.raises(UsageError, match="bfcl has no 'live_simpel'; did you mean live_simple"):
@@ -119,11 +122,76 @@ def test_what_lacks_or_is_of_another_form_is_said(tmp_path: Path) -> None:
         problem(published(tmp_path / "b", ROME, ROME))
     with pytest.raises(BadInput, match="its functions are in another form"):
         problem(published(tmp_path / "c", ROME, function=[{"name": "f"}]))
-    with pytest.raises(BadInput, match="its question is not one turn"):
+    with pytest.raises(BadInput, match="its question is not turns of messages"):
         problem(published(tmp_path / "d", ROME, question=[[], []]))
     odd = {**ROME, "ground_truth": [{"weather.set": {}}]}
     verdict = bfcl({**problem(published(tmp_path / "e", odd)), "completion": "[]"})
     assert verdict == (None, "its ground_truth is not in the published form")
+
+
+KNOWN = {"cd", "pwd", "add"}
+
+
+def test_a_conversation_runs_methods_of_its_classes_with_literal_values_alone() -> None:
+    def words(text: str) -> list[str]:
+        return execution.written(decode_words(text), KNOWN, nested=True)
+
+    assert words("[cd(folder='a\\'b'), add(a=1, b=-2.5)]") == ['cd(folder="a\'b")', "add(a=1, b=-2.5)"]
+    assert words("[cd(folder=pwd()), cd(folder=add(a=1)), cd(folder={'x': 1})]") == [
+        "cd(folder='pwd()')", "cd(folder=add(a=1))", "cd(folder={'x': 1})",
+    ]  # fmt: skip
+    for text in (
+        "[open(file='/etc/passwd')]", "[exit()]", "[x.cd(folder='a')]", "[cd(**{'a': 1})]", "[cd.cd()]",
+    ):  # fmt: skip
+        assert words(text) == [execution.UNDEFINED], text
+    assert words("[cd(folder=open(file='/etc/passwd'))]") == [f"cd(folder={execution.UNDEFINED})"]
+    call = {"cd": {"x=exit(),y": 1}}
+    assert execution.written([call], KNOWN, nested=False) == [execution.UNDEFINED]
+    assert execution.rewritten(["cd('a')", "add(1, b=[2])"], KNOWN) == ["cd('a')", "add(1, b=[2])"]
+    for text in ("exit()", "cd(exit())", "cd('a'); exit()", "cd.x()", "cd(a=1 + exit())"):
+        with pytest.raises(ValueError, match=r"exit|cd"):
+            execution.rewritten([text], KNOWN)
+
+
+FOLDERS: dict[str, Any] = {
+    "id": "bfcl-multi_turn_base_0#0",
+    "category": "multi_turn_base",
+    "function": [],
+    "involved_classes": ["GorillaFileSystem", "MathAPI"],
+    "initial_config": {"GorillaFileSystem": {"root": {"w": {"type": "directory", "contents": {}}}}},
+    "ground_truth": [["mkdir('a')", "cd(folder='a')"], ["add(a=1, b=2)"]],
+}
+
+
+def said(*turns: list[str]) -> list[dict[str, str]]:
+    """Turns of steps as messages."""
+    found = [
+        message
+        for steps in turns
+        for message in (
+            {"role": "user", "content": "And?"},
+            *({"role": "assistant", "content": step} for step in steps),
+        )
+    ]
+    return found[1:]
+
+
+def test_a_conversation_is_right_where_its_calls_do_what_those_of_the_answer_do() -> None:
+    whole = said(["[mkdir(dir_name='a'), cd(folder='a')]", "Done."], ["[add(a=1, b=2)]", "3."])
+    if find_spec("bfcl_eval") is None:
+        verdict = bfcl({**FOLDERS, "completion": whole})
+        assert verdict.value is None
+        assert "pip install --no-deps bfcl-eval" in verdict.reason
+        pytest.skip("needs the package bfcl-eval")
+    steps = said(["[ls()]", "[mkdir(dir_name='a')]", "[cd(folder='a')]", "Done."], ["[add(a=2, b=1)]", "3."])
+    for completion, value in (
+        (whole, 1), (steps, 1), (said(["[mkdir(dir_name='a')]"], ["[add(a=1, b=2)]"]), 0), (whole[:2], 0),
+        (said(["[mkdir(dir_name='a'), cd(folder='a')]"], ["3."]), 0),
+    ):  # fmt: skip
+        assert bfcl({**FOLDERS, "completion": completion}).value == value, completion
+    assert not [name for name in vars(execution._module("multi_turn_utils")) if name.startswith("r1x")]
+    for change in ({"involved_classes": ["os"]}, {"ground_truth": [["exit()"]]}, {"initial_config": 5}):
+        assert bfcl({**FOLDERS, **change, "completion": whole}).value is None, change
 
 
 def test_the_means_over_categories_are_the_leaderboards() -> None:
