@@ -22,6 +22,7 @@ from stages.records.record import (
     reward_of,
     said_by,
 )
+from stages.scoring import spec
 
 ONLY_HERE = (
     "tokens",
@@ -164,7 +165,7 @@ class Figures:
             "problems_unjudged": len(problems) - len(counts),
             "decides": ", ".join(self.deciding),
             "threshold": self.threshold,
-            **{f"rewards/{name}/mean": s / n for name, (s, n) in self.rewards.items()},
+            **{f"rewards/{name}/mean": value for name, value in self._means().items()},
             **self._lengths(total),
             "mixing": fmean(self.mixings) if self.mixings else None,
             "digest": digest(sorted(each.content for each in problems)),
@@ -172,6 +173,15 @@ class Figures:
             "versions": self.origin.get("versions"),
         }
         return made
+
+    def _means(self) -> dict[str, float]:
+        """Of each reward and its parts; after them what a reward makes of the means of its parts."""
+        means = {name: total / count for name, (total, count) in self.rewards.items()}
+        for name in [each for each in means if each in spec.names()]:
+            own = f"{name}/"
+            parts = {each.removeprefix(own): value for each, value in means.items() if each.startswith(own)}
+            means |= {own + part: value for part, value in spec.overall(name, parts).items()}
+        return means
 
     def _lengths(self, total: int) -> dict[str, Any]:
         """In tokens only if all completions have them: a mean of two units would mean nothing."""

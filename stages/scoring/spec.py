@@ -88,6 +88,12 @@ def names() -> list[str]:
     )
 
 
+def overall(name: str, means: Mapping[str, float]) -> Mapping[str, float]:
+    """The figures that a reward of this room makes of the means of its parts; mostly none."""
+    made = getattr(importlib.import_module(f"stages.rewards.{name}"), "overall", None)
+    return {} if made is None else dict(made(means))
+
+
 def parts(specs: Sequence[str], *, scheduled: bool = False) -> list[Part]:
     """The rewards that `specs` name. Raises UsageError for one that makes no sense.
 

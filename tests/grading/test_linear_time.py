@@ -16,6 +16,7 @@ from stages.grading.votes import vote
 from stages.language import behaviours, identification
 from stages.programs import extract, outputs, suites
 from stages.records.record import Record
+from stages.rewards.bfcl import ROME
 from stages.rewards.world import GAME, HELLO
 from stages.scoring import preflight, spec
 from stages.selection import faults
@@ -133,6 +134,8 @@ def judges() -> dict[str, Callable[[str], Any]]:
     found |= instructions()
     for name, given in {
         "function_calls": {"expected_calls": [{"name": "f", "arguments": {"a": 1}}]},
+        "bfcl": ROME,
+        "bfcl, tools": {**ROME, "tools": []},
         "json_schema": {"json_schema": {"items": {"pattern": "^(a+)+$"}, "uniqueItems": True}},
         **{f"world, {kind}": {"kind": kind, **rule} for kind, rule in OF_KIND.items()},
     }.items():

@@ -1,0 +1,120 @@
+"""Conversations of several turns, by what their calls do: bfcl-eval's own simulated classes and checker.
+
+The package runs calls as Python. Here every call is read first, and written anew as the name of a method of
+its classes with literal values, so nothing else of what a model or a file has written is run. Another name is
+written as one that is not defined, and a call of it fails as it does there.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+import keyword
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stages.grading.leaderboard.decoding import Call, Undecoded
+from stages.runtime.errors import Unavailable
+
+INSTALL = "pip install --no-deps bfcl-eval==2026.3.23"
+ROOM = "bfcl_eval.eval_checker.multi_turn_eval"
+CLASSES = {
+    "GorillaFileSystem": "gorilla_file_system", "MathAPI": "math_api", "MessageAPI": "message_api",
+    "TwitterAPI": "posting_api", "TicketAPI": "ticket_api", "TradingBot": "trading_bot",
+    "TravelAPI": "travel_booking", "VehicleControlAPI": "vehicle_control",
+}  # fmt: skip
+UNDEFINED = "undefined_function()"
+RUNS = itertools.count()
+
+
+def fault(
+    category: str,
+    classes: Sequence[str],
+    config: dict[str, Any],
+    turns: list[list[list[str]]],
+    wanted: list[list[str]],
+) -> str:
+    """Why the calls of `turns`, each a list of steps, do not do what those of `wanted` do; "" where they do.
+
+    Both are as `written` and `rewritten` give them. Raises Unavailable without the package.
+    """
+    if len(turns) != len(wanted):
+        return f"{len(turns)} turns, not {len(wanted)}"
+    checker, execution = _module("multi_turn_checker"), _module("multi_turn_utils")
+    # Its program writes the problem's id into the code that it runs: none of a record's own.
+    entry = {"id": f"{category}_0", "initial_config": config, "involved_classes": list(classes)}
+    run = f"r1x{next(RUNS)}x"  # what its state is kept by, in the package's own module
+    try:
+        found = checker.multi_turn_checker(turns, wanted, entry, category, run)
+    finally:
+        for key in [each for each in vars(execution) if each.startswith(run)]:
+            delattr(execution, key)
+    return "" if found["valid"] else str(found["error_message"])
+
+
+def methods(classes: Iterable[str]) -> set[str]:
+    """The functions that may be called. Raises KeyError for a class that is not simulated here."""
+    return {
+        name
+        for each in classes
+        for name, _ in inspect.getmembers(
+            getattr(_module(f"func_source_code.{CLASSES[each]}"), each), inspect.isfunction
+        )
+        if not name.startswith("_")
+    }
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(f"{ROOM}.{name}")
+    except ImportError as error:
+        raise Unavailable(f"conversations of BFCL need bfcl-eval: {error}", install=INSTALL) from None
+
+
+def written(calls: Iterable[Call], known: set[str], *, nested: bool) -> list[str]:
+    """Calls as the package runs them; `nested`, as where they were written in words, a value may be a call.
+
+    Raises Undecoded for an empty object as a value, of which the program makes none.
+    """
+    value = _written if nested else lambda each, _: repr(each)
+    return [_call(name, said, known, value) for call in calls for name, said in call.items()]
+
+
+def _call(name: str, said: dict[str, Any], known: set[str], value: Any) -> str:
+    named = all(key.isidentifier() and not keyword.iskeyword(key) for key in said)
+    if name not in known or not named:
+        return UNDEFINED
+    return f"{name}({', '.join(f'{key}={value(each, known)}' for key, each in said.items())})"
+
+
+def _written(value: Any, known: set[str]) -> str:
+    """An object of objects is what is left of a call within a call."""
+    if not isinstance(value, dict):
+        return repr(value)
+    if not value:
+        raise Undecoded("no calls: an empty object")
+    if all(isinstance(each, dict) for each in value.values()):
+        name, said = next(iter(value.items()))
+        return _call(str(name), {str(key): each for key, each in said.items()}, known, _written)
+    return "{" + ", ".join(f"{key!r}: {_written(each, known)}" for key, each in value.items()) + "}"
+
+
+def rewritten(texts: Iterable[str], known: set[str]) -> list[str]:
+    """The calls of a published answer. Raises ValueError for one that is not a method with literal values."""
+    made = []
+    for text in texts:
+        try:
+            body = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(f"{text[:60]!r} is no call: {error}") from None
+        if not isinstance(body, ast.Call) or not isinstance(body.func, ast.Name) or body.func.id not in known:
+            raise ValueError(f"{text[:60]!r} is no call of a function of its classes")
+        try:
+            values = [repr(ast.literal_eval(each)) for each in body.args]
+            values += [f"{each.arg}={ast.literal_eval(each.value)!r}" for each in body.keywords if each.arg]
+        except ValueError:
+            raise ValueError(f"{text[:60]!r} has a value that is no literal") from None
+        made.append(f"{body.func.id}({', '.join(values)})")
+    return made
