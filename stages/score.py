@@ -113,6 +113,8 @@ def _scored(
             yield record
         if scorer.timeouts:
             report.note(f"{scorer.timeouts} verdicts were not given in time or lost their worker")
+        for each in scorer.spent():
+            report.note(each.told())
         seconds, place = scorer.slowest
         if seconds > 1:
             report.note(f"slowest: {place}, {seconds:.1f} s")

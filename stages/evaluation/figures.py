@@ -28,6 +28,7 @@ ONLY_HERE = (
     "prompt_tokens",
     "thinking_tokens",
 )  # of meta.generate: about one completion, not the run
+ATTEMPTS = "given_attempted"  # the part of a reward that is null where nothing was attempted
 INTERVAL = "Wilson at the effective sample size, problems as clusters"
 
 
@@ -164,13 +165,23 @@ class Figures:
             "problems_unjudged": len(problems) - len(counts),
             "decides": ", ".join(self.deciding),
             "threshold": self.threshold,
-            **{f"rewards/{name}/mean": s / n for name, (s, n) in self.rewards.items()},
+            **self._means(),
             **self._lengths(total),
             "mixing": fmean(self.mixings) if self.mixings else None,
             "digest": digest(sorted(each.content for each in problems)),
             "settings": self.origin.get("settings"),
             "versions": self.origin.get("versions"),
         }
+        return made
+
+    def _means(self) -> dict[str, float]:
+        """Of each reward; of one that says what is right of the attempts, F1 with what is right of all."""
+        means = {name: s / n for name, (s, n) in self.rewards.items()}
+        made = {f"rewards/{name}/mean": mean for name, mean in means.items()}
+        for name, right in means.items():
+            attempts = means.get(f"{name}/{ATTEMPTS}")
+            if attempts is not None:
+                made[f"rewards/{name}/f1"] = 2 * right * attempts / ((right + attempts) or 1.0)
         return made
 
     def _lengths(self, total: int) -> dict[str, Any]:
