@@ -47,7 +47,7 @@ class Spent(NamedTuple):
         """In words."""
         kept = f" and {self.kept:,} from the cache" if self.kept else ""
         cost = "" if self.cost is None else f"; cost {self.cost:,.4f}"
-        unsure = f"; of {self.uncounted:,} replies the server named no tokens" if self.uncounted else ""
+        unsure = f"; the tokens of {self.uncounted:,} are not known" if self.uncounted else ""
         return (
             f"the judge {self.model}: {self.asked:,} replies{kept}; {self.tokens_in:,} tokens in, "
             f"{self.tokens_out:,} out{cost}{unsure}"
