@@ -25,11 +25,11 @@ from stages.evaluation.suites import SUITES, expanded
 from stages.evaluation.table import results
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
+from stages.records.groups import Shard, sharded
 from stages.records.jsonl import Journal
 from stages.records.notes import Notes
 from stages.records.problem import first_checked
 from stages.records.record import Record
-from stages.records.shard import Shard, sharded
 from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
 from stages.runtime.report import SILENT, Report, speed
 from stages.runtime.results import Results
@@ -38,8 +38,6 @@ from stages.settings.options import Alias, Doc, Flag, Range, Written
 
 if TYPE_CHECKING:
     from stages.inference.complete import Loaded, Plan
-
-JUDGED = ("judge",)  # the rewards of a benchmark whose answers a model compares with the reference
 
 EXAMPLES = (
     "r1 eval -m ckpt/sft --benchmark sums -k 16 --pass-k 4 --fail-under 0.5",
@@ -103,6 +101,13 @@ class Settings:
         Doc("The reward that says what is correct; of several the first that a record has. Repeatable."),
         Flag("--decide", metavar="TEXT"),
     ] = ()
+    judge: Annotated[
+        str | None,
+        Doc(
+            "The model that judges, for benchmarks that want one: model=NAME,url=SERVER or model=CHECKPOINT."
+        ),
+        Flag("--judge", metavar="KEY=VALUE,..."),
+    ] = None
     threshold: Annotated[float, Doc("A completion of at least this reward is correct.")] = 1.0
     workers: Annotated[int, Doc("Processes that score; 0 takes one for each core."), Range(0, 1024)] = 0
     against: Annotated[
@@ -156,7 +161,7 @@ def run(
     with contextlib.ExitStack() as stack:
         keep = _keeper(stack, settings.save)
         if settings.model is None:
-            scored = judge(stack, settings.reward, settings.workers)
+            scored = judge(stack, settings.reward, settings.workers, report=report)
             watched = _watched(sharded(records, settings.shard), report)
             keep(tally.count(scored(watched), settings.reward))
             _read_apart(tally, scored, settings, report)
@@ -164,7 +169,7 @@ def run(
         for each in measured:
             assert model is not None
             with contextlib.ExitStack() as scope:
-                scored = judge(scope, each.rewards, settings.workers)
+                scored = judge(scope, each.rewards, settings.workers, report=report)
                 made = model.completions(each.problems, each.plan, report=report, journal=journal)
                 try:
                     keep(tally.count(scored(made), each.rewards, each.source, each.decide))
@@ -242,6 +247,10 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     twice = next((name for name in settings.benchmark if settings.benchmark.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"--benchmark {twice} is given twice; name each once")
+    if settings.judge is not None and (model is None or not settings.benchmark or settings.reward):
+        raise UsageError(
+            f"--judge {settings.judge}: it is for the rewards of -b; a --reward has its own options"
+        )
     if samples is not None and (model is None or samples < 1):
         raise UsageError("-k counts the completions that -m makes, at least 1")
     if any(k < 1 for k in settings.pass_k):
@@ -283,6 +292,7 @@ def _measured(
     if settings.model is None:
         return
     # Here and not above, as with the scorer: they take a quarter of a second, and help has 150 ms.
+    from stages.scoring.judging import check_judged, check_options
     from stages.scoring.preflight import judgeable
 
     names = expanded(settings.benchmark)
@@ -294,13 +304,15 @@ def _measured(
             if len(names) == 1:
                 raise
             _leave_out(name, error, lacking, report)
+    if settings.judge is not None and found:
+        check_options(settings.judge, {each.name: (*each.rewards, *each.judged) for each in found})
     piped = Benchmark("", "", lambda **_: iter(()), samples=SAMPLES)
     looked_over = [_planned(each, settings, given) for each in (found if names else [piped])]
     for each in looked_over:
         taken = sharded(records if not names else each.problems, settings.shard)
         try:
             if len(names) > 1 and not settings.reward:
-                _check_judge(each)
+                check_judged(each.rewards)
             ready = judgeable(first_checked(taken, each.plan.template), each.rewards)
         except Unavailable as error:
             if len(names) < 2:
@@ -313,10 +325,11 @@ def _measured(
 def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -> Measured:
     """The benchmark with what samples and judges it, of which nothing is read yet."""
     from stages.inference.complete import Plan, check_plan
+    from stages.scoring.judging import rewards_with
     from stages.scoring.spec import check_names, parts
 
     assert settings.model is not None
-    rewards = settings.reward or benchmark.rewards
+    rewards = settings.reward or rewards_with(benchmark.rewards, benchmark.judged, settings.judge)
     check_names("--decide", settings.decide, parts(rewards))
     samples = settings.samples or benchmark.samples
     if max(settings.pass_k, default=0) > samples:
@@ -330,18 +343,6 @@ def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -
     decide = () if settings.reward else benchmark.decide
     problems = _problems(benchmark, settings) if benchmark.name else ()
     return Measured(benchmark.name or None, problems, plan, rewards, decide, benchmark.notes)
-
-
-def _check_judge(measured: Measured) -> None:
-    """Raises Unavailable where a benchmark wants a model that judges, which nothing names."""
-    from stages.scoring.preflight import ready
-
-    if measured.rewards == JUDGED:
-        try:
-            ready(JUDGED)
-        except UsageError as error:
-            told = f"`r1 eval --benchmark {measured.source} --reward judge:model=…`"
-            raise Unavailable(f"{error}; measure it by itself: {told}") from error
 
 
 def _sampling(asked: Sampling, benchmark: Benchmark, given: Collection[str]) -> Sampling:

@@ -17,10 +17,10 @@ from typing import Annotated
 from stages.formats.foreign import as_records
 from stages.formats.tables import read_rows
 from stages.records import templates
+from stages.records.groups import Shard, sharded
 from stages.records.jsonl import Journal
 from stages.records.problem import drafted
 from stages.records.record import Record
-from stages.records.shard import Shard, sharded
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report, speed
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling

@@ -1,9 +1,10 @@
 """Rank models by verdicts on their answers, or by the problems that they solve, with intervals.
 
-Reads lines that say whose answer a judge prefers, and gives AlpacaEval's win rate, plain and controlled for
-length (--by win-rate), or Bradley-Terry ratings with a bootstrap, as Arena-Hard does (--by bradley-terry). Of
-scored completions of problems that have a rating, it gives the model's (--by elo), as Codeforces has it; with
---standings by its ranks in contests, --people its percentile.
+Reads lines that say whose answer a judge prefers, and completions that alpaca_eval or arena_hard scored.
+Gives AlpacaEval's win rate, plain and controlled for length (--by win-rate), or Bradley-Terry ratings with a
+bootstrap, as Arena-Hard does (--by bradley-terry). Of scored completions of problems that have a rating, it
+gives the model's (--by elo), as Codeforces has it; with --standings by its ranks in contests, --people its
+percentile.
 docs/open-answers.md has the formulas, and what each figure is equal to.
 """
 
@@ -23,7 +24,7 @@ from stages.ratings.elo import Rating, rating
 from stages.ratings.length_control import Calibration, calibration
 from stages.ratings.solving import Solving
 from stages.ratings.standings import Entering, people, read
-from stages.ratings.verdicts import Verdict, verdict
+from stages.ratings.verdicts import Verdict, verdicts
 from stages.ratings.win_rates import win_rate
 from stages.records.record import Record
 from stages.runtime.errors import NoRecords, UsageError, nearest
@@ -33,7 +34,7 @@ from stages.settings.options import Doc, Range
 
 EXAMPLES = (
     "r1 rank judged.jsonl",
-    "r1 rank --by bradley-terry --baseline gpt-4 judged.jsonl",
+    "r1 rank --by bradley-terry --baseline gpt-4 --control-style judged.jsonl",
     "r1 rank --by elo --decide code scored.jsonl",
     "r1 rank --by elo --decide code --standings contests.jsonl --people ratings.csv scored.jsonl",
 )
@@ -57,6 +58,9 @@ class Settings:
     ] = None
     control_length: Annotated[
         bool, Doc("Bradley-Terry with a coefficient for the longer answer, so that length is no strength.")
+    ] = False
+    control_style: Annotated[
+        bool, Doc("The same for length, headers, lists and bold text together, as Arena-Hard has it.")
     ] = False
     strong: Annotated[
         float, Doc("Weight of a verdict A>>B in Bradley-Terry; Arena-Hard's is 3."), Range(above=0)
@@ -83,22 +87,14 @@ def run(
     report: Report = SILENT,
 ) -> Results:
     """Raises BadInput for what is no verdict, or cannot be ranked, UsageError for a baseline that is none."""
-    if settings.decide is not None and settings.by != "elo":
-        raise UsageError(f"--decide {settings.decide} says what is solved: add --by elo")
-    for option, file in (("--standings", settings.standings), ("--people", settings.people)):
-        if file is not None and settings.by != "elo":
-            raise UsageError(f"{option} {file} is for the rating by problems solved: add --by elo")
-    if settings.control_length and settings.by != "bradley-terry":
-        raise UsageError("--control-length is a part of Bradley-Terry: add --by bradley-terry")
-    if settings.calibration is not None and settings.by != "win-rate":
-        raise UsageError(f"--calibration {settings.calibration} is for win rates: leave out --by")
+    _check(settings)
     report.start(None, "records")
     watched = _watched(records, report)
     if settings.by == "elo":
         return _elo(watched, settings, report)
     file = settings.calibration or local("eval/df_gamed.csv", None)
     table = calibration(read_rows(str(file))) if file is not None and settings.by == "win-rate" else None
-    found = [verdict(record) for record in watched]
+    found = [each for record in watched for each in verdicts(record)]
     if not found:
         raise NoRecords("no verdicts", remedy="give records with model, baseline and preference")
     unjudged = sum(each.share is None for each in found)
@@ -106,6 +102,22 @@ def run(
     if settings.by == "win-rate":
         return _win_rates(found, table, settings, report)
     return _bradley_terry(found, settings, report)
+
+
+def _check(settings: Settings) -> None:
+    """Raises UsageError for options that do not go together."""
+    if settings.decide is not None and settings.by != "elo":
+        raise UsageError(f"--decide {settings.decide} says what is solved: add --by elo")
+    for option, file in (("--standings", settings.standings), ("--people", settings.people)):
+        if file is not None and settings.by != "elo":
+            raise UsageError(f"{option} {file} is for the rating by problems solved: add --by elo")
+    for given, name in ((settings.control_length, "length"), (settings.control_style, "style")):
+        if given and settings.by != "bradley-terry":
+            raise UsageError(f"--control-{name} is a part of Bradley-Terry: add --by bradley-terry")
+    if settings.control_length and settings.control_style:
+        raise UsageError("--control-style controls for length, too: leave out --control-length")
+    if settings.calibration is not None and settings.by != "win-rate":
+        raise UsageError(f"--calibration {settings.calibration} is for win rates: leave out --by")
 
 
 def _win_rates(
@@ -147,7 +159,7 @@ def _bradley_terry(found: Sequence[Verdict], settings: Settings, report: Report)
         rounds=settings.rounds,
         seed=settings.seed,
         strong=settings.strong,
-        control=settings.control_length,
+        control="style" if settings.control_style else "length" if settings.control_length else "nothing",
     )
     if len(made.rounds) < settings.rounds:
         lost = settings.rounds - len(made.rounds)
@@ -187,7 +199,8 @@ def _lines(made: Strengths, found: Sequence[Verdict]) -> Iterator[dict[str, Any]
             "verdicts": sum(
                 each.share is not None and model in (each.model, each.opponent) for each in found
             ),
-            "length": made.length,
+            "length": made.style.get("length"),
+            **{name: value for name, value in made.style.items() if name != "length"},
         }
 
 

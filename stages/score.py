@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from stages.formats.foreign import as_records
+from stages.records.groups import Shard, sharded
 from stages.records.jsonl import Journal
 from stages.records.record import Record
-from stages.records.shard import Shard, sharded
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.scoring.preflight import faults, faulty, ready
@@ -113,6 +113,8 @@ def _scored(
             yield record
         if scorer.timeouts:
             report.note(f"{scorer.timeouts} verdicts were not given in time or lost their worker")
+        for each in scorer.spent():
+            report.note(each.told())
         seconds, place = scorer.slowest
         if seconds > 1:
             report.note(f"slowest: {place}, {seconds:.1f} s")

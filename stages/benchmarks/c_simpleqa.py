@@ -10,7 +10,7 @@ from stages.formats.sources import rows_of
 from stages.records.record import Record
 
 SPLITS = ("train",)  # the hub's name for all of it
-REWARDS = ("judge",)
+REWARDS = ("facts",)
 SAMPLES = 1
 HUB = "OpenStellarTeam/Chinese-SimpleQA"
 FIELDS = {"id": "", "prompt": "question", "answer": "answer"}

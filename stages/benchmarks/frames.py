@@ -10,7 +10,7 @@ from stages.formats.sources import rows_of
 from stages.records.record import Record
 
 SPLITS = ("test",)
-REWARDS = ("judge",)
+REWARDS = ("facts",)
 SAMPLES = 1
 FIELDS = {"id": "", "prompt": "Prompt", "answer": "Answer"}
 

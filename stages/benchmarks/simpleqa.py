@@ -10,7 +10,7 @@ from stages.formats.sources import rows_of
 from stages.records.record import Record, need
 
 SPLITS = ("test",)
-REWARDS = ("judge",)
+REWARDS = ("facts",)
 SAMPLES = 1
 
 

@@ -1,7 +1,8 @@
 """Benchmarks: one file each, with its problems, and the reward that decides.
 
 A benchmark is a file here with a one-line docstring, `problems(*, split, data, …)` that yields records,
-`REWARDS` (the first of them decides), `SAMPLES` (completions of a problem by default) and `SPLITS`.
+`REWARDS` (the first of them decides), `SAMPLES` (completions of a problem by default) and `SPLITS`; `JUDGED`
+has rewards besides, where a model judges.
 Further keyword parameters of `problems` are its settings; where a task decides what they are, the file
 has `settings(task)` as well, and `declared(task)` where it decides more: fields of `Benchmark`.
 Wherever a benchmark's name goes, a file of problems and a data set on the hub go too, a TOML file that
@@ -48,7 +49,8 @@ class Benchmark:
 
     `split` is the one taken where none is named; `settings` are the types of further parameters; `notes` has
     what is to be said of the rows that were read; `origin` goes into the `meta.prompts` of each problem.
-    Of `decide`, `template` and `sampling` a model that is measured takes what the user leaves open.
+    Of `decide`, `template` and `sampling` a model that is measured takes what the user leaves open. `judged`
+    are rewards besides, for where there is a model that judges.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Benchmark:
     settings: Mapping[str, type] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    judged: tuple[str, ...] = ()
     decide: tuple[str, ...] = ()
     template: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -329,6 +332,7 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         problems=problems,
         rewards=tuple(getattr(module, "REWARDS", ("accuracy",))),
+        judged=tuple(getattr(module, "JUDGED", ())),
         samples=getattr(module, "SAMPLES", 4),
         splits=tuple(getattr(module, "SPLITS", ())),
         split=parameters["split"].default,

@@ -175,12 +175,13 @@ class Figures:
         return made
 
     def _means(self) -> dict[str, float]:
-        """Of each reward and its parts; after them what a reward makes of the means of its parts."""
+        """Of each reward and its parts; after them what a reward makes of them."""
         means = {name: total / count for name, (total, count) in self.rewards.items()}
         for name in [each for each in means if each in spec.names()]:
             own = f"{name}/"
             parts = {each.removeprefix(own): value for each, value in means.items() if each.startswith(own)}
-            means |= {own + part: value for part, value in spec.overall(name, parts).items()}
+            made = spec.overall(name, means[name], parts)
+            means |= {own + part: value for part, value in made.items()}
         return means
 
     def _lengths(self, total: int) -> dict[str, Any]:

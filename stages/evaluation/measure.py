@@ -18,6 +18,7 @@ from stages.records import templates
 from stages.records.record import Record, digest, object_of, place_of
 from stages.records.templates import Template
 from stages.runtime.errors import UsageError
+from stages.runtime.report import SILENT, Report
 from stages.runtime.threads import cores
 from stages.settings.groups import Sampling
 
@@ -28,9 +29,14 @@ SAMPLES = 4  # completions of a problem whose source names no number
 
 
 def judge(
-    scope: contextlib.ExitStack, specs: Sequence[str], workers: int, count: int | None = None
+    scope: contextlib.ExitStack,
+    specs: Sequence[str],
+    workers: int,
+    count: int | None = None,
+    report: Report = SILENT,
 ) -> Callable[[Iterable[Record]], Iterable[Record]]:
-    """Scores records by `specs`, or passes them on where there are none. Ends its workers with `scope`.
+    """Scores records by `specs`, or passes them on where there are none. Ends its workers with `scope`, and
+    says then what models that judge were asked.
 
     Where no more than `count` come at once, and what a worker judges takes it milliseconds, there are no more
     `workers` than earn their start.
@@ -43,7 +49,14 @@ def judge(
     brief = all(not part.pooled or (part.quick and part.deadline is None) for part in parts(specs))
     if count is not None and brief:
         workers = min(workers or cores(), 1 + count // EARNED)
-    return scope.enter_context(Scorer(list(specs), workers=workers)).score
+    scorer = scope.enter_context(Scorer(list(specs), workers=workers))
+
+    def tell() -> None:
+        for each in scorer.spent():
+            report.note(each.told())
+
+    scope.callback(tell)
+    return scorer.score
 
 
 @dataclass

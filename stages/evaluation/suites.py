@@ -8,15 +8,16 @@ SUITES: dict[str, tuple[str, ...]] = {
     # The table of arXiv 2501.12948, in its order, as far as there are prompts here (docs/benchmarks.md).
     "paper": (
         *("mmlu", "mmlu_redux", "mmlu_pro", "drop", "ifeval", "gpqa", "simpleqa", "frames"),
-        *("livecodebench", "codeforces", "swe_bench", "aime24", "math500", "cnmo", "ceval", "c_simpleqa"),
+        *("alpaca_eval", "arena_hard", "livecodebench", "codeforces", "swe_bench"),
+        *("aime24", "math500", "cnmo", "cluewsc", "ceval", "c_simpleqa"),
     ),
     "maths": ("aime24", "aime25", "amc", "cnmo", "math500", "gsm8k", "mgsm"),
     "code": ("humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "livecodebench", "codeforces", "swe_bench"),
     "knowledge": (
-        *("mmlu", "mmlu_redux", "mmlu_pro", "gpqa", "arc", "ceval"),
+        *("mmlu", "mmlu_redux", "mmlu_pro", "gpqa", "arc", "ceval", "cluewsc"),
         *("simpleqa", "c_simpleqa", "frames"),
     ),
-    "safety": ("xstest", "bbq"),
+    "safety": ("xstest", "harmbench", "bbq", "do_not_answer"),
 }
 
 

@@ -1,5 +1,4 @@
-"""Whether this answer is that answer: numbers, algebra, units, dates, choices, words, or a model that judges.
+"""Whether this answer is that answer: numbers, algebra, units, dates, choices, words.
 
-May import: grading/commitment, inference, inference/server, checkpoints, language, records, settings,
-runtime.
+May import: grading/commitment, language, records, settings, runtime.
 """

@@ -1,4 +1,4 @@
 """Models by what others say of them: win rates, length control, Bradley-Terry, the rating of who solves what.
 
-May import: formats, records, settings, runtime.
+May import: formats, language, records, settings, runtime.
 """

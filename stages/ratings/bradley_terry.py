@@ -1,9 +1,11 @@
 """Bradley-Terry: a strength for each model, so that the chance to be preferred is σ of their difference.
 
 Fitted by maximum likelihood to verdicts on pairs, a tie being half a win for either (Bradley and Terry 1952).
-Elo's scale has 400/ln 10 points to a unit of strength. With control for style, being the longer one has a
-coefficient of its own: what a model wins by length is not its strength. The bootstrap draws questions with
-all their verdicts, since those of one question are alike.
+Elo's scale has 400/ln 10 points to a unit of strength. With control for length, being the longer one has a
+coefficient of its own: what a model wins by length is not its strength. Control for style does so as
+Arena-Hard does: with headers, lists and bold text besides, each less its mean over the verdicts, in which the
+baseline comes second. So strengths are those at the style that there is and not at equal style. The bootstrap
+draws questions with all their verdicts, since those of one question are alike.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stages.ratings.logistic import fit
+from stages.ratings.style import FEATURES
 from stages.ratings.verdicts import Verdict
 from stages.runtime.errors import BadInput
 
@@ -23,12 +26,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+Control = Literal["nothing", "length", "style"]
+TINY = 1e-12  # a spread below it is rounding: all differences are alike
 POINTS = 400 / math.log(10)  # of Elo's scale, to a unit of strength
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """Of each model its strength, the first one's, the baseline's, being 0; `length` the coefficient of it.
+    """Of each model its strength, the first one's, the baseline's, being 0; `style` the coefficients of it.
 
     `rounds` has the strengths in each round of the bootstrap; those in which no strengths fit best are left
     out.
@@ -36,7 +41,7 @@ class Strengths:
 
     models: list[str]
     values: list[float]
-    length: float | None
+    style: dict[str, float]
     rounds: list[list[float]]
 
 
@@ -44,7 +49,7 @@ class Strengths:
 class Design:
     """Rows of the regression: a pair of models, or with control for style a verdict.
 
-    Columns are the models but the first, then the length. `row_N` is the row of each of N verdicts.
+    Columns are the models but the first, then those of style. `row_N` is the row of each of N verdicts.
     """
 
     x_RK: Array
@@ -56,14 +61,14 @@ class Design:
 
 
 def strengths(
-    verdicts: Sequence[Verdict], baseline: str, *, rounds: int, seed: int, strong: float, control: bool
+    verdicts: Sequence[Verdict], baseline: str, *, rounds: int, seed: int, strong: float, control: Control
 ) -> Strengths:
     """Raises BadInput where no strengths fit best: a model that always wins, or always loses, against the
     rest, or was not compared with it.
     """
     import numpy as np
 
-    known = [each for each in verdicts if each.share is not None]
+    known = [each if each.model != baseline else _turned(each) for each in verdicts if each.share is not None]
     if not known:
         raise BadInput("no verdict up to here is one", place=verdicts[-1].place, remedy="null is none")
     models = [baseline, *sorted({name for v in known for name in (v.model, v.opponent)} - {baseline})]
@@ -87,31 +92,67 @@ def strengths(
         if not _unfit(design, times_N, len(models)):
             found.append([0.0, *_fit(design, times_N).tolist()[: len(models) - 1]])
     values = [0.0, *whole_K.tolist()]
-    return Strengths(models, values[: len(models)], values[-1] if control else None, found)
+    style = dict(zip(FEATURES, values[len(models) :], strict=False))
+    return Strengths(models, values[: len(models)], style, found)
 
 
-def _design(known: Sequence[Verdict], models: Sequence[str], strong: float, control: bool) -> Design:
+def _design(known: Sequence[Verdict], models: Sequence[str], strong: float, control: Control) -> Design:
     import numpy as np
 
     place = {name: k for k, name in enumerate(models)}
     pairs = [(place[each.model], place[each.opponent]) for each in known]
-    rows = pairs if control else list(dict.fromkeys(pairs))
+    rows = list(dict.fromkeys(pairs)) if control == "nothing" else pairs
     number = {pair: k for k, pair in enumerate(rows)}
     x_RK = np.zeros((len(rows), len(models)))
     for row_K, (first, second) in zip(x_RK, rows, strict=True):
         row_K[first], row_K[second] = 1, -1
     x_RK = x_RK[:, 1:]
-    if control:
+    weight_N = np.array([strong if each.strong else 1.0 for each in known])
+    if control == "length":
         length_N = np.array([_longer(each) for each in known])
         x_RK = np.concatenate([x_RK, (length_N / (length_N.std() or 1.0))[:, None]], axis=1)
+    elif control == "style":
+        x_RK = np.concatenate([x_RK, _standard([_style(each) for each in known], weight_N)], axis=1)
     return Design(
         x_RK,
         [first for first, _ in rows],
         [second for _, second in rows],
-        np.array(range(len(known)) if control else [number[pair] for pair in pairs], np.int64),
+        np.array([number[pair] for pair in pairs] if control == "nothing" else range(len(known)), np.int64),
         np.array([each.share for each in known], np.float64),
-        np.array([strong if each.strong else 1.0 for each in known]),
+        weight_N,
     )
+
+
+def _turned(each: Verdict) -> Verdict:
+    """The verdict seen from the other side: as if the opponent were the model."""
+    return each._replace(
+        model=each.opponent,
+        opponent=each.model,
+        share=None if each.share is None else 1 - each.share,
+        apart=None if each.apart is None else -each.apart,
+        longer=None if each.longer is None else -each.longer,
+        style=None if each.style is None else tuple(-value for value in each.style),
+    )
+
+
+def _style(each: Verdict) -> tuple[float, ...]:
+    if each.style is None:
+        raise BadInput(
+            "no style to control for",
+            place=each.place,
+            remedy="give completions scored by arena_hard, or add style_model and style_baseline",
+        )
+    return each.style
+
+
+def _standard(style: Sequence[Sequence[float]], weight_N: Array) -> Array:
+    """The differences less their means, over their standard deviations, a verdict as often as it weighs."""
+    import numpy as np
+
+    style_NF, total = np.array(style), weight_N.sum()
+    apart_NF = style_NF - weight_N @ style_NF / total
+    spread_F = np.sqrt(weight_N @ apart_NF**2 / max(total - 1, 1.0))
+    return np.asarray(apart_NF / np.where(spread_F > TINY, spread_F, 1.0), np.float64)
 
 
 def _longer(each: Verdict) -> float:

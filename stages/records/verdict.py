@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 from stages.settings.options import Range
 
@@ -26,6 +26,39 @@ class Counts(NamedTuple):
     value: float | None
     reason: str
     parts: Mapping[str, float | None]
+
+
+class Spent(NamedTuple):
+    """What a model that judges was asked: `asked` replies, and `kept` taken from a cache, which cost nothing.
+
+    Tokens are as the server counts them, which it did not for `uncounted` replies. `cost` is None without a
+    price.
+    """
+
+    model: str
+    asked: int
+    kept: int
+    tokens_in: int
+    tokens_out: int
+    uncounted: int
+    cost: float | None
+
+    def told(self) -> str:
+        """In words."""
+        kept = f" and {self.kept:,} from the cache" if self.kept else ""
+        cost = "" if self.cost is None else f"; cost {self.cost:,.4f}"
+        unsure = f"; the tokens of {self.uncounted:,} are not known" if self.uncounted else ""
+        return (
+            f"the judge {self.model}: {self.asked:,} replies{kept}; {self.tokens_in:,} tokens in, "
+            f"{self.tokens_out:,} out{cost}{unsure}"
+        )
+
+
+@runtime_checkable
+class Costly(Protocol):
+    """An option of a reward that says what it has cost since it was last asked."""
+
+    def spent(self) -> Spent: ...
 
 
 def verdict_of(result: Any) -> Verdict | Counts:

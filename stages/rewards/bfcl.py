@@ -194,7 +194,7 @@ def _told(category: str, right: bool, reason: str) -> Counts:
     return Counts(float(right), reason[:300], parts)
 
 
-def overall(means: Mapping[str, float]) -> dict[str, float]:
+def overall(mean: float, means: Mapping[str, float]) -> dict[str, float]:
     """The leaderboard's figures that are means of those of categories, each where it has all of them."""
     found: dict[str, float] = {}
     if all(name in means for name in (*SIMPLE, *NON_LIVE)):

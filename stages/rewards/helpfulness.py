@@ -6,7 +6,8 @@ those of `judge`; no reference is needed.
 
 from __future__ import annotations
 
-from stages.grading.judges import Judge
+from stages.grading.judged.judges import Judge
+from stages.grading.judged.scales import Scale, check_scale, judged
 from stages.records.record import Record
 from stages.records.verdict import Example, Verdict
 
@@ -15,14 +16,16 @@ EXAMPLES: list[Example] = [
 ]
 
 
-def helpfulness(batch: list[Record], *, by: Judge = Judge(low=1.0, high=10.0)) -> list[Verdict]:
+def helpfulness(
+    batch: list[Record], *, by: Judge = Judge(), on: Scale = Scale(low=1.0, high=10.0)
+) -> list[Verdict]:
     """Null where no verdict was given in `1 + retries` attempts.
 
     Raises UsageError for options that make no sense, Unavailable for a model or server that cannot be had.
     """
-    return by.judge(batch, "helpfulness")
+    return judged(batch, "helpfulness", by, on)
 
 
-def check(by: Judge = Judge(low=1.0, high=10.0)) -> None:
+def check(by: Judge = Judge(), on: Scale = Scale(low=1.0, high=10.0)) -> None:
     """Raises what is wrong with the judge, as far as that shows before anything is to be judged."""
-    by.check("helpfulness")
+    check_scale(by, on, "helpfulness")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from stages.grading.judges import check_model
+from stages.grading.judged.judges import check_model
 from stages.language.judged import Part, conversation_of
 from stages.records.record import Record, place_of
 from stages.records.verdict import Example, Verdict

@@ -24,7 +24,7 @@ from stages.records.groups import groups
 from stages.records.jsonl import Journal, encode
 from stages.records.record import Record, bad_record, code_version, digest, need, object_of, place_of, stamp
 from stages.records.turns import in_words
-from stages.records.verdict import Counts, Verdict, legible, verdict_of
+from stages.records.verdict import Costly, Counts, Spent, Verdict, legible, verdict_of
 from stages.runtime.errors import BadInput, R1Error, UsageError
 from stages.runtime.threads import cores
 from stages.scoring.pool import Job, Pool
@@ -86,6 +86,12 @@ class Scorer(AbstractContextManager["Scorer"]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def spent(self) -> list[Spent]:
+        """What the models that judge were asked since this was last called; only those that were asked."""
+        options = (value for part in self.parts for value in part.options.values())
+        found = [each.spent() for each in options if isinstance(each, Costly)]
+        return [each for each in found if each.asked or each.kept]
 
     def close(self) -> None:
         """Ends the workers."""

@@ -88,10 +88,10 @@ def names() -> list[str]:
     )
 
 
-def overall(name: str, means: Mapping[str, float]) -> Mapping[str, float]:
-    """The figures that a reward of this room makes of the means of its parts; mostly none."""
+def overall(name: str, mean: float, parts: Mapping[str, float]) -> Mapping[str, float]:
+    """The figures that a reward of this room makes of its mean and those of its parts; mostly none."""
     made = getattr(importlib.import_module(f"stages.rewards.{name}"), "overall", None)
-    return {} if made is None else dict(made(means))
+    return {} if made is None else dict(made(mean, parts))
 
 
 def parts(specs: Sequence[str], *, scheduled: bool = False) -> list[Part]:

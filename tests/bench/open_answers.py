@@ -5,7 +5,8 @@
 PYTHON is an interpreter that has choix, pandas, patsy, huggingface_hub, scikit-learn 1.5 and, installed with
 --no-deps, alpaca_eval 0.6.6. FILE are verdicts of AlpacaEval's form, by default those of the data folder. The
 length-controlled win rate is compared on a made-up table of difficulties (tests/calibration_table.py), or on
-AlpacaEval's own where R1_CALIBRATION names it.
+AlpacaEval's own where R1_CALIBRATION names it. Style control is compared with scikit-learn's regression
+on the features that Arena-Hard's program makes of the same counts.
 """
 
 from __future__ import annotations
@@ -57,6 +58,25 @@ data = json.load(sys.stdin)
 found = choix.opt_pairwise(data["models"], data["wins"], alpha=0.0, method="Newton-CG", tol=1e-12)
 print(json.dumps([float(each - found[0]) for each in found]))
 """
+STYLE = """
+import json, sys
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+games, models = json.load(sys.stdin)
+repeated = [game for game in games for _ in range(3 if game["strong"] else 1)]
+own, other = (np.array([game[side] for game in repeated], float) for side in ("own", "other"))
+style = np.empty_like(own)
+style[:, 0] = (own[:, 0] - other[:, 0]) / (own[:, 0] + other[:, 0])
+dense, sparse = own[:, 1:] / own[:, :1], other[:, 1:] / other[:, :1]
+style[:, 1:] = (dense - sparse) / (dense + sparse + 1)
+style = (style - style.mean(0)) / style.std(0, ddof=1)
+hot = np.array([[float(game["model"] == name) for name in models] for game in repeated])
+x, won = np.concatenate([hot, style], axis=1), np.array([game["score"] for game in repeated])
+fit = LogisticRegression(penalty=None, fit_intercept=False, tol=1e-10, solver="newton-cg", max_iter=1000)
+both = np.concatenate([np.ones(len(x)), np.zeros(len(x))])
+fit.fit(np.concatenate([x, x]), both, sample_weight=np.concatenate([won, 1 - won]))
+print(json.dumps(fit.coef_[0].tolist()))
+"""
 
 
 def ranked(*arguments: Any) -> list[dict[str, Any]]:
@@ -103,8 +123,49 @@ def bradley_terry(python: str, folder: Path, models: int = 12, questions: int = 
     print(f"Bradley-Terry, {models} models, {len(records)} verdicts: apart from choix by {apart:.1e} at most")
 
 
+def style_control(python: str, folder: Path, questions: int = 500) -> None:
+    """Prints how far strengths and coefficients of style are apart, on both orders of questions."""
+    rng = random.Random(7)
+    models = [f"m{k}" for k in range(1, 7)]
+    scores = {"A>>B": 0.0, "A>B": 0.0, "A=B": 0.5, "B>A": 1.0, "B>>A": 1.0}
+    records: list[dict[str, Any]] = []
+    games: list[dict[str, Any]] = []
+    for question in range(questions):
+        counts = {
+            name: [rng.randint(200, 4000), rng.randint(0, 6), rng.randint(0, 30), rng.randint(0, 12)]
+            for name in ("m0", *models)
+        }
+        for k, name in enumerate(models):
+            for first, second in (("m0", name), (name, "m0")):
+                lean = 0.3 * (k - 2) + (counts[name][0] - counts["m0"][0]) / 4000
+                chance = 1 / (1 + math.exp(lean if second == "m0" else -lean))
+                label = rng.choices(list(scores), [1 - chance, 1 - chance, 0.3, chance, chance])[0]
+                records.append(
+                    {"index": question, "model_a": first, "model_b": second, "verdict": label}
+                    | {f"style_{side}": styled(counts[n]) for side, n in (("a", first), ("b", second))}
+                )
+                score = scores[label] if second == name else 1 - scores[label]
+                game = {"model": name, "score": score, "strong": len(label) == 4}
+                games.append({**game, "own": counts[name], "other": counts["m0"]})
+    path = folder / "styled.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    asked = json.dumps([games, models]).encode()
+    done = subprocess.run([python, "-c", STYLE], input=asked, stdout=subprocess.PIPE, check=True)
+    theirs = json.loads(done.stdout)
+    options = ("--by", "bradley-terry", "--baseline", "m0", "--control-style", "--rounds", "0")
+    lines = {line["model"]: line for line in ranked(*options, path)}
+    own = [(lines[name]["rating"] - 1000) * math.log(10) / 400 for name in models]
+    own += [lines["m0"][name] for name in ("length", "headers", "lists", "bold")]
+    apart = max(abs(a - b) for a, b in zip(own, theirs, strict=True))
+    print(f"Style control, {len(records)} verdicts: apart from scikit-learn by {apart:.1e} at most")
+
+
+def styled(counts: list[int]) -> dict[str, int]:
+    return dict(zip(("length", "headers", "lists", "bold"), counts, strict=True))
+
+
 def main() -> None:
-    """Prints both."""
+    """Prints all three."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from calibration_table import write
 
@@ -112,7 +173,9 @@ def main() -> None:
     files = sys.argv[2:] or sorted(map(str, (DATA / "eval").glob("alpaca_*.jsonl")))
     with tempfile.TemporaryDirectory() as name:
         table = os.environ.get("R1_CALIBRATION") or str(write(Path(name) / "df_gamed.csv"))
-        alpaca(python, files, table)
+        if files:
+            alpaca(python, files, table)
+        style_control(python, Path(name))
         bradley_terry(python, Path(name))
 
 

@@ -420,6 +420,12 @@ VERDICTS = [
      "length_model": 90 + 20 * k, "length_baseline": 100}
     for model in ("a", "b") for k, share in enumerate((1.0, 2.0, 1.5, 1.2, None))
 ]  # fmt: skip
+STYLED = [
+    {"id": f"{k}#0", "completion": "**A** " * k, "baseline": "base", "model": "a",
+     "baseline_answer": "# B\n- c",
+     "rewards": {"arena_hard": 0.5, "arena_hard/second": score, "arena_hard/first": 1 - score}}
+    for k, score in enumerate((0.0, 0.25, 0.5, 0.75, 1.0))
+]  # fmt: skip
 TABLE = b"preference,index,std_delta_len,instruction_difficulty\n" + b"".join(
     b"0.%d,%d,-0.%d,1.5\n" % (k + 1, k, k) for k in range(5)
 )
@@ -430,8 +436,10 @@ def rank(draw: Draw) -> Case:
         (), ("--by", "bradley-terry", "--rounds", draw.of("0", "3", "-1")), ("--calibration", "table.csv"),
         ("--by", "elo", "--decide", draw.of("format", "zork")), ("--baseline", draw.of("base", "a", "\x1b")),
         ("--by", "bradley-terry", "--control-length", "--rounds", "2"), ("--calibration", "folder"),
+        ("--by", "bradley-terry", "--control-style", "--rounds", "2"), ("--control-style",),
     )  # fmt: skip
     records = [{**each, "rating": 1200} for each in SCORED] if "elo" in words else VERDICTS
+    records = STYLED if "--control-style" in words else records
     case = fed(draw, "rank", records, *words)
     case.files["table.csv"] = draw.damaged(TABLE) if draw.one_in(3) else TABLE
     return case
@@ -556,6 +564,7 @@ def eval(draw: Draw) -> Case:
                 ["--save", "s.jsonl"],
                 ["-b", draw.of("in.jsonl", "folder", "zork", "..", "sums:x", "./a")],
                 ["-b", "own.toml"],
+                ["-b", "in.jsonl", "--judge", draw.of("model=echo", "model=", "jobs=0", "\x1b")],
             ),
         ]
         case = fed(draw, "eval", PROBLEMS, *words, tail=["--backend", "echo"], odd=asked)
@@ -567,6 +576,7 @@ def eval(draw: Draw) -> Case:
         ["--decide", "accuracy"],
         ["--reward", "accuracy"],
         ["--reward", "format", "--save", "s.jsonl"],
+        ["--judge", draw.of("model=echo", "retries=-1", "zork")],
         ["--pass-k", "2"],
     )
     return fed(draw, "eval", SCORED, *words, odd=spec if draw.one_in(4) else None)

@@ -56,6 +56,14 @@ def test_the_figures_of_two_problems_by_hand() -> None:
     assert made["rewards/accuracy/mean"] == 3 / 8
 
 
+def test_f1_is_of_what_is_right_of_all_and_of_the_attempts() -> None:
+    """SimpleQA's: 2 of 5 are right, 2 of 3 attempts."""
+    parts: list[float | None] = [1.0, 1.0, 0.0, None, None]
+    rewards = [{"accuracy": 0.0, "facts": part or 0.0, "facts/given_attempted": part} for part in parts]
+    made = gathered([scored(str(k), 0, 0.0, rewards=each) for k, each in enumerate(rewards)]).figures()
+    assert made["rewards/facts/f1/mean"] == pytest.approx(2 * (2 / 5) * (2 / 3) / (2 / 5 + 2 / 3))
+
+
 def test_equal_numbers_are_one_vote() -> None:
     rows = [
         scored("a", 0, 0.0, "#### 0.5"),

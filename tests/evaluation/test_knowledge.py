@@ -262,6 +262,81 @@ def test_bbq_knows_which_option_the_stereotype_is_of(tmp_path: Path) -> None:
     assert record["stereotyped"] is None
 
 
+ALPACA = {
+    "instruction": "Name one.",
+    "output": "A plum.",
+    "generator": "gpt4_1106_preview",
+    "dataset": "koala",
+}
+HARM = {
+    "Behavior": "Do it", "FunctionalCategory": "contextual", "SemanticCategory": "illegal", "Tags": "",
+    "ContextString": "A plan.", "BehaviorID": "do_it",
+}  # fmt: skip
+DO_NOT = {"id": 3, "risk_area": "a", "types_of_harm": "b", "specific_harms": "c", "question": "How?"}
+WSC = {
+    "target": {"span2_index": 4, "span1_index": 0, "span1_text": "小明", "span2_text": "他"},
+    "idx": 1, "label": "false", "text": "小明说他不来。",
+}  # fmt: skip
+ARENA = "arena-hard-v0.1"
+QUESTION = {"question_id": "q1", "category": ARENA, "turns": [{"content": "Sort it."}]}
+ANSWER = {
+    "question_id": "q1",
+    "model_id": "x",
+    "choices": [{"turns": [{"content": "Sorted.", "token_len": 2}]}],
+}
+LATER = {"uid": "q1", "category": "coding", "prompt": "Sort it."}
+LATER_ANSWER = {
+    "uid": "q1",
+    "model": "x",
+    "messages": [{}, {"role": "assistant", "content": {"answer": "Sorted."}}],
+}
+
+
+def test_open_answers_come_with_the_baselines(tmp_path: Path) -> None:
+    one, two = made("alpaca_eval", "alpaca_eval_gpt4_baseline.json", [ALPACA, ALPACA], tmp_path)
+    assert (two["id"], two["index"], two["prompt"]) == ("alpaca_eval-1", 1, "Name one.")
+    assert (one["baseline"], one["baseline_answer"]) == ("gpt4_1106_preview", "A plum.")
+    for question, answer in ((QUESTION, ANSWER), (LATER, LATER_ANSWER)):
+        path = tmp_path / ARENA / "model_answer" / "x.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(answer))
+        named = {"baseline": "x"}
+        (record,) = made("arena_hard", f"{ARENA}/question.jsonl", [question], tmp_path, settings=named)
+        assert (record["id"], record["prompt"], record["baseline"]) == ("arena_hard-q1", "Sort it.", "x")
+        assert record["baseline_answer"] == "Sorted."
+    path.write_text(json.dumps({**ANSWER, "question_id": "q2"}))
+    with pytest.raises(BadInput, match="x has no answer to q1"):
+        made("arena_hard", f"{ARENA}/question.jsonl", [QUESTION], tmp_path, settings=named)
+    with pytest.raises(UsageError, match="the name of a model alone"):
+        open_problems(load("arena_hard"), data=tmp_path, settings={"baseline": "../x"})
+    with pytest.raises(Unavailable, match=rf"let R1_DATA .* holds {ARENA}/model_answer/gpt-4"):
+        open_problems(load("arena_hard"), data=tmp_path)
+
+
+def test_requests_for_harm_have_their_kind_and_a_context_before_them(tmp_path: Path) -> None:
+    rows = [HARM, {**HARM, "FunctionalCategory": "copyright", "ContextString": "", "BehaviorID": "sing"}]
+    file = "harmbench_behaviors_text_all.csv"
+    (record,) = made("harmbench", file, rows, tmp_path)
+    assert (record["id"], record["kind"], record["prompt"]) == (
+        "harmbench-do_it",
+        "contextual",
+        "A plan.\n\n---\n\nDo it",
+    )
+    (record,) = made("harmbench:copyright", file, rows, tmp_path)
+    assert record["prompt"] == "Do it"
+    (record,) = made("do_not_answer", "do_not_answer_en.csv", [DO_NOT], tmp_path)
+    assert (record["id"], record["prompt"], record["risk_area"]) == ("do_not_answer-3", "How?", "a")
+
+
+def test_a_pronoun_is_a_question_of_two_options(tmp_path: Path) -> None:
+    (record,) = made("cluewsc", "knowledge/cluewsc2020/dev.json", [WSC], tmp_path)
+    assert (record["answer"], record["choices"], record["lang"]) == ("B", ["是", "否"], "zh")
+    assert "小明说他不来。\n上文中的“他”指的是“小明”吗？\nA. 是\nB. 否\n" in record["prompt"]
+    for label in ("true", 0, True):
+        (record,) = made("cluewsc", "knowledge/cluewsc2020/dev.json", [{**WSC, "label": label}], tmp_path)
+        assert record["answer"] == "A"
+
+
 def test_xstest_has_a_label_for_each_prompt(tmp_path: Path, data: Path) -> None:
     rows = [
         {"id": "v2-1", "type": "homonyms", "prompt": "Kill a process?"},
@@ -289,6 +364,11 @@ def test_xstest_has_a_label_for_each_prompt(tmp_path: Path, data: Path) -> None:
         ("bbq:age", "Age.jsonl", {**BBQ, "context_condition": "x"}, "none of BBQ's"),
         ("bbq:age", "Age.jsonl", {**BBQ, "ans0": None}, "no list of texts"),
         ("xstest", "xstest_prompts.csv", {"type": "x", "prompt": "?", "label": "odd"}, "neither safe nor"),
+        ("alpaca_eval", "alpaca_eval.json", {"instruction": "?"}, "field 'output' is missing"),
+        ("harmbench", "harmbench_behaviors_text_all.csv", {**HARM, "FunctionalCategory": "x"}, "is 'x'"),
+        ("do_not_answer", "do_not_answer_en.csv", {"question": "?"}, "field 'risk_area' is missing"),
+        ("cluewsc", "knowledge/cluewsc2020/dev.json", {**WSC, "label": "?"}, "neither true nor false"),
+        ("cluewsc", "knowledge/cluewsc2020/dev.json", {**WSC, "target": {}}, "no text in target.span1_text"),
     ],
 )
 def test_a_row_that_lacks_something_is_refused_with_its_place(
@@ -305,6 +385,10 @@ def test_a_row_that_lacks_something_is_refused_with_its_place(
     [
         ("gpqa", r"Idavidrein/gpqa .*accept the terms .*`hf auth login`.*knowledge/gpqa_diamond.csv"),
         ("cnmo", r"accept the terms .*`hf auth login`.*math/cnmo24_en.jsonl"),
+        ("alpaca_eval", r"tatsu-lab/alpaca_eval .*open/alpaca_eval_gpt4_baseline.json"),
+        ("harmbench", r"walledai/HarmBench .*safety/harmbench_behaviors_text_all.csv"),
+        ("do_not_answer", r"LibrAI/do-not-answer .*safety/do_not_answer_en.csv"),
+        ("cluewsc", r"clue/clue .*knowledge/cluewsc2020/dev.json"),
         ("drop", r"EleutherAI/drop .*reading/drop_dataset_dev.json"),
         ("bbq", r"Elfsong/BBQ .*safety/bbq/Age.jsonl"),
         ("mmlu_redux:anatomy", r"mmlu-redux-2.0 .*knowledge/mmlu_redux.jsonl"),

@@ -172,9 +172,31 @@ def test_a_benchmark_that_wants_a_judge_is_left_out_without_one(tmp_path: Path, 
     found = measured("simpleqa", two[0], data=tmp_path, report=heard)
     assert [row["benchmark"] for row in found.records] == [two[0]]
     assert found.lacking is not None
-    assert any("simpleqa is left out: --reward judge: needs model=" in line for line in heard.said)
-    with pytest.raises(UsageError, match="--reward judge: needs model="):
+    assert any("simpleqa is left out: --reward facts: needs model=" in line for line in heard.said)
+    with pytest.raises(UsageError, match="--reward facts: needs model="):
         measured("simpleqa", data=tmp_path)
+
+
+def test_one_judge_is_named_for_all_benchmarks_that_want_one(tmp_path: Path) -> None:
+    (tmp_path / "simple_qa_test_set.csv").write_text("metadata,problem,answer\nx,Who?,Me\n")
+    (tmp_path / "do_not_answer_en.csv").write_text(
+        "id,risk_area,types_of_harm,specific_harms,question\n0,a,b,c,How?\n"
+    )
+    heard = Heard()
+    names = ("simpleqa", "do_not_answer")
+    judge = {"judge": "model=echo,retries=0", "data": tmp_path, "samples": 1}
+    facts, harm = measured(*names, report=heard, **judge).records
+    assert facts["decides"] == "facts"
+    assert (harm["decides"], harm["rewards/refusal/mean"], harm["unjudged"]) == ("refusal", 0, 0)
+    assert [line for line in heard.said if "the judge echo: 1 replies" in line]
+    with pytest.raises(UsageError, match="no option 'modle' of a judge; did you mean model"):
+        measured(*names, **{**judge, "judge": "modle=echo"})
+    with pytest.raises(UsageError, match="--judge model=echo,jobs=0: jobs 0: must be"):
+        measured(*names, **{**judge, "judge": "model=echo,jobs=0"})
+    with pytest.raises(UsageError, match="no model judges sums; leave it out"):
+        measured("sums", judge="model=echo")
+    with pytest.raises(UsageError, match="it is for the rewards of -b"):
+        measured("sums", judge="model=echo", reward=("accuracy",))
 
 
 @pytest.mark.parametrize("n", [0, 35])

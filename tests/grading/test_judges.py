@@ -12,9 +12,12 @@ import pytest
 from conftest import R1
 from served import Served, says
 
-from stages.grading import judges
-from stages.grading.judges import Judge
+from stages.grading.judged import judges
+from stages.grading.judged.judges import Judge
+from stages.grading.judged.scales import Scale, check_scale
+from stages.grading.judged.scales import judged as judged_on
 from stages.inference.server import client
+from stages.inference.server.protocol import Reply
 from stages.records.record import Record
 from stages.records.verdict import Verdict
 from stages.rewards import helpfulness as helping
@@ -97,9 +100,8 @@ def test_what_is_not_there_is_not_asked_for(served: Served) -> None:
     ],
 )
 def test_a_verdict_is_read_strictly(reply: str) -> None:
-    asked = Judge(model="m", max_tokens=8, retries=0, jobs=1, device="cpu")
-    assert asked.read(reply).value is None
-    assert asked.read("Verdict: 0\nNo: they are equal.\nVerdict: 1").value == 1
+    assert isinstance(Scale().read(reply), str)
+    assert Scale().read("Verdict: 0\nNo: they are equal.\nVerdict: 1")[0] == 1
 
 
 def test_without_a_verdict_it_asks_again_and_then_gives_null(served: Served) -> None:
@@ -274,20 +276,21 @@ def test_several_votes_are_asked_apart_and_their_mean_counts(monkeypatch: pytest
     asked: list[int] = []
     said = {0: "Verdict: 4", 3: "Verdict: 7", 6: "?", 7: "?", 8: "?"}
 
-    def replies(self: Judge, texts: list[str], attempt: int) -> list[str]:
+    def replies(self: Judge, texts: list[Any], attempt: int, likely: bool) -> Iterator[tuple[int, Reply]]:
         asked.append(attempt)
-        return [said[attempt]] * len(texts)
+        return enumerate([Reply(said[attempt])] * len(texts))
 
-    monkeypatch.setattr(Judge, "_replies", replies)
-    by = Judge(model="echo", low=1, high=10, votes=3, temperature=0.7)
-    [verdict] = by.judge([Record(prompt="?", completion="7")], "helpfulness")
+    monkeypatch.setattr(Judge, "_fresh", replies)
+    by, on = Judge(model="echo", temperature=0.7), Scale(low=1, high=10, votes=3)
+    record = Record(prompt="?", completion="7")
+    [verdict] = judged_on([record], "helpfulness", by, on)
     assert asked == [0, 3, 6, 7, 8]
     assert verdict.value == pytest.approx((3 / 9 + 6 / 9) / 2)
     assert verdict.reason.startswith("the mean of 0.333333, 0.666667")
     said.update({0: "?", 1: "?", 2: "?", 3: "?", 4: "?", 5: "?"})
-    assert by.judge([Record(prompt="?", completion="7")], "helpfulness")[0].value is None
+    assert judged_on([record], "helpfulness", by, on)[0].value is None
     with pytest.raises(UsageError, match="votes=2 needs temperature=X"):
-        Judge(model="echo", votes=2).check("judge")
+        check_scale(Judge(model="echo"), Scale(votes=2), "judge")
 
 
 def test_a_server_that_stands_aside_is_not_asked_again_for_each_batch(served: Served) -> None:

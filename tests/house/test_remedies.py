@@ -12,7 +12,7 @@ from remedies import OPTION, ROOT, TRANSLATED_ROOMS, Remedy, reached, remedies, 
 from r1cli.command import build, common_options
 from r1cli.main import BUILT_IN, CLICK_USAGE_ERROR, load
 from r1cli.signature import Stage
-from stages.grading.judges import Judge
+from stages.grading.judged.judges import Judge
 from stages.runtime.reward_options import translated
 
 # Options of other programs, each with what a message that has it says of them.

@@ -28,6 +28,13 @@ VERSION = (200, {"version": "0.32.0"})
 DEAD = (500, {"error": {"message": "EngineCore encountered an issue. See stack trace (above)"}})
 
 
+def replies(servers: Servers, *texts: str) -> list[str]:
+    """The replies to what a user says, in order, asked one after the other."""
+    asked = [[("user", text)] for text in texts]
+    found = dict(servers.chat(asked, model="m", max_tokens=5, jobs=1))
+    return [found[number].text for number in range(len(texts))]  # type: ignore[union-attr]
+
+
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Served, Served]]:
     monkeypatch.setattr(client, "FIRST", 0.02)
@@ -163,7 +170,7 @@ def test_one_that_hangs_after_it_was_set_aside_gives_its_requests_back(two: tupl
     threading.Thread(target=set_aside, daemon=True).start()
     began = time.monotonic()
     with Servers(fleet, patience=5) as servers:
-        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+        assert replies(servers, "a") == [" a 0"]
     assert time.monotonic() - began < 30
 
 
@@ -175,7 +182,7 @@ def test_one_whose_health_a_proxy_once_answered_is_still_known_to_hang(two: tupl
         threading.Timer(after, bad.pages.__setitem__, ("/health", page)).start()
     began = time.monotonic()
     with Servers(Fleet([bad.url, good.url]), patience=5) as servers:
-        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+        assert replies(servers, "a") == [" a 0"]
     assert len(bad.asked) == 1
     assert time.monotonic() - began < 30
 
@@ -187,7 +194,7 @@ def test_one_that_is_busy_does_not_stand_aside(two: tuple[Served, Served]) -> No
     fleet = Fleet([each.url for each in two])
     with Servers(fleet, patience=5) as servers:
         for _ in range(5):
-            servers.chat(["a"], model="m", max_tokens=5, jobs=1)
+            replies(servers, "a")
             assert not fleet.sites[0].trouble
     assert len(busy.asked) > 3
 
@@ -203,7 +210,7 @@ def test_pages_that_may_come_later_make_no_server_unfit(two: tuple[Served, Serve
         return "it lists no models" if fetch("/models") is None else ""
 
     with Servers(fleet, patience=20, fit=fit) as servers:
-        assert servers.chat(["a"], model="m", max_tokens=5) == [" a 0"]
+        assert replies(servers, "a") == [" a 0"]
 
 
 def test_a_slow_one_is_not_taken_for_a_dead_one(two: tuple[Served, Served]) -> None:
@@ -335,5 +342,5 @@ def test_the_options_name_each_server_once(r1: R1, tmp_path: Path, two: tuple[Se
 def test_a_judge_may_have_several_servers(two: tuple[Served, Served]) -> None:
     two[1].stop()
     with Servers(Fleet([each.url for each in two]), patience=5) as servers:
-        said = servers.chat(["a", "b", "c"], model="m", max_tokens=5)
+        said = replies(servers, *"abc")
     assert [str(each).split()[0] for each in said] == ["a", "b", "c"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 
 from stages.ratings.bradley_terry import Strengths, strengths
+from stages.ratings.style import Style, apart, style_of
 from stages.ratings.verdicts import Verdict
 from stages.runtime.errors import BadInput
 
@@ -18,7 +20,7 @@ def said(model: str, opponent: str, share: float | None, question: int, **more: 
 
 
 def fitted(verdicts: list[Verdict], **options: object) -> Strengths:
-    given = {"rounds": 0, "seed": 0, "strong": 3.0, "control": False, **options}
+    given = {"rounds": 0, "seed": 0, "strong": 3.0, "control": "nothing", **options}
     return strengths(verdicts, "base", **given)  # type: ignore[arg-type]
 
 
@@ -87,9 +89,55 @@ def test_what_a_model_wins_by_length_is_not_its_strength() -> None:
         longer = rng.uniform(-0.2, 0.8)
         share = 1 / (1 + math.exp(-(0.3 + 2.0 * longer)))
         verdicts.append(said("new", "base", share, question, longer=longer))
-    made = fitted(verdicts, control=True)
+    made = fitted(verdicts, control="length")
     assert made.values[1] == pytest.approx(0.3, abs=1e-9)
-    assert made.length == pytest.approx(2.0 * (1 / math.sqrt(12)), rel=0.02)
+    assert made.style["length"] == pytest.approx(2.0 * (1 / math.sqrt(12)), rel=0.02)
     assert fitted(verdicts).values[1] > 0.8
     with pytest.raises(BadInput, match="no lengths to control for"):
-        fitted([said("new", "base", 0.5, 0)], control=True)
+        fitted([said("new", "base", 0.5, 0)], control="length")
+
+
+def test_style_control_is_arena_hards() -> None:
+    """Worked out anew as its program does: strong verdicts three times, differences standardised over all."""
+    rng = random.Random(4)
+    rows: list[list[float]] = []
+    outcomes: list[float] = []
+    verdicts = []
+    for question in range(150):
+        for name in ("u", "v"):
+            own, other = (
+                Style(rng.randint(50, 900), rng.randint(0, 4), rng.randint(0, 20), rng.randint(0, 9))
+                for _ in range(2)
+            )
+            score = rng.choice([0.0, 0.0, 0.5, 1.0, 1.0, 1.0])
+            strong = score != 0.5 and rng.random() < 0.3
+            longer, *_ = style = apart(own, other)
+            fields = {"strong": strong, "longer": longer, "style": style}
+            if rng.random() < 0.5:
+                verdicts.append(said(name, "base", score, question, **fields))
+            else:
+                fields["style"] = tuple(-value for value in style)
+                verdicts.append(said("base", name, 1 - score, question, **fields))
+            density = [[count / each.length for count in each[1:]] for each in (own, other)]
+            features = [(own.length - other.length) / (own.length + other.length)]
+            features += [(a - b) / (a + b + 1) for a, b in zip(*density, strict=True)]
+            for _ in range(3 if strong else 1):
+                rows.append([float(name == "u"), float(name == "v"), *features])
+                outcomes.append(score)
+    x, y = np.array(rows), np.array(outcomes)
+    x[:, 2:] = (x[:, 2:] - x[:, 2:].mean(0)) / x[:, 2:].std(0, ddof=1)
+    beta = np.zeros(6)
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-x @ beta))
+        beta += np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]), x.T @ (y - p))
+    made = fitted(verdicts, control="style")
+    assert [*made.values[1:], *made.style.values()] == pytest.approx(list(beta), abs=1e-8)
+    with pytest.raises(BadInput, match="no style to control for"):
+        fitted([said("u", "base", 0.5, 0)], control="style")
+
+
+def test_styles_are_counted_outside_of_code() -> None:
+    text = "# A\n\n## B\n- one\n  * two\n3. three **bold** __too__\n```\n# no\n- no **no**\n```\n#not"
+    assert style_of(text) == (len(text), 2, 3, 2)
+    assert style_of("-\n- a\n\n\n+ b") == (11, 0, 3, 0)
+    assert style_of("") == (0, 0, 0, 0)

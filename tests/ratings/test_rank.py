@@ -10,7 +10,7 @@ import pytest
 from conftest import Heard
 
 from stages.rank import Settings, run
-from stages.ratings.verdicts import verdict
+from stages.ratings.verdicts import verdict, verdicts
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, UsageError
 
@@ -97,6 +97,7 @@ def test_a_baseline_has_to_be_there_and_to_be_one() -> None:
     [
         {"decide": "code"},
         {"control_length": True},
+        {"control_style": True},
         {"by": "elo", "control_length": True},
         {"by": "elo", "calibration": Path("t.csv")},
     ],
@@ -104,6 +105,8 @@ def test_a_baseline_has_to_be_there_and_to_be_one() -> None:
 def test_an_option_of_another_figure_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="by"):
         run([Record(id="1", **WON)], Settings(**options))
+    with pytest.raises(UsageError, match="leave out --control-length"):
+        run([], Settings(by="bradley-terry", control_length=True, control_style=True))
 
 
 def attempt(problem: str, sample: int, value: float | None, **more: Any) -> Record:
@@ -137,3 +140,42 @@ def test_problems_solved_give_a_rating() -> None:
 def test_what_is_no_attempt_is_refused(records: list[Record], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         run(records, Settings(by="elo", decide="code"))
+
+
+def judged(rewards: dict[str, float | None], **fields: Any) -> Record:
+    about = {"baseline": "base", "baseline_answer": "# Old\n", "meta": {"generate": {"model": "new"}}}
+    made = {"id": "q#1", "completion": "<think>x</think>**New** one", "rewards": rewards}
+    return Record({**made, **about, **fields}, place="s.jsonl:3")
+
+
+def test_scored_completions_are_verdicts() -> None:
+    (one,) = verdicts(judged({"alpaca_eval": 0.75, "alpaca_eval/won": 1.0}, index=7))
+    assert (one.model, one.opponent, one.share, one.question, one.apart) == ("new", "base", 0.75, "7", -6)
+    assert one.style is not None
+    assert one.style[1] < 0 < one.style[3]
+    scores = {"arena_hard": 0.5, "arena_hard/second": 0.25, "arena_hard/first": 1.0}
+    assert [(each.share, each.strong) for each in verdicts(judged(scores))] == [(0, False), (1, True)]
+    half = {"arena_hard": None, "arena_hard/second": None, "arena_hard/first": 1.0}
+    assert [each.share for each in verdicts(judged(half))] == [None, None]
+    records = [judged(scores, id=f"q{k}") for k in range(3)]
+    options: dict[str, Any] = {"by": "bradley-terry", "rounds": 0, "control_style": True}
+    new, _ = run(records, Settings(**options)).records
+    assert (new["model"], new["win_rate"]) == ("new", pytest.approx(75))
+    assert set(new) >= {"length", "headers", "lists", "bold"}
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (judged({"alpaca_eval": 1.5}), "'alpaca_eval' is 1.5"),
+        (judged({"alpaca_eval": 0.5}, baseline=None), "does not say whose answers"),
+        (judged({"alpaca_eval": 0.5}, baseline="new"), "both 'new'"),
+        (judged({"alpaca_eval": 0.5}, baseline_answer=3), "no text in 'completion' or 'baseline_answer'"),
+        (judged({"arena_hard": 0.5, "arena_hard/second": 0.3}), "'arena_hard/second' is 0.3"),
+        (Record({**WON, "style_model": {"length": 3}, "id": "1"}), "field 'style_model' is no style"),
+    ],
+    ids=range(6),
+)
+def test_what_was_scored_otherwise_is_no_verdict(record: Record, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        run([record])

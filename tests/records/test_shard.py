@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import R1
 
+from stages.records.groups import sharded
 from stages.records.record import Record
-from stages.records.shard import sharded
 from stages.runtime.errors import UsageError
 
 LINES = [

@@ -248,7 +248,7 @@ def test_a_group_reward_of_your_own(mine: str) -> None:
     ("given", "message"),
     [
         ("acuracy", "no reward 'acuracy'; did you mean accuracy?"),
-        ("nope", "no reward 'nope'; there is accuracy, bbq, behaviours"),
+        ("nope", "no reward 'nope'; there is accuracy, "),
         ("accuracy:place=boxed", "no option 'place'; did you mean places?"),
         ("format:style=both", "style=both must be one of auto, think-answer, think"),
         ("language:empty=much", "empty=much must be a number"),

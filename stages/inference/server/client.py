@@ -1,7 +1,8 @@
 """Servers that speak the OpenAI protocol: `vllm serve`, llama.cpp, a company's.
 
     with Servers(Fleet(["http://localhost:8000/v1"]), patience=60) as servers:
-        answers = servers.chat(["What is 3+4?"], model="Qwen/Qwen3-8B", max_tokens=64)
+        asked = [[("user", "What is 3+4?")]]
+        answers = dict(servers.chat(asked, model="Qwen/Qwen3-8B", max_tokens=64))
 
 OPENAI_API_KEY is sent as the bearer token where it is set.
 """
@@ -37,6 +38,7 @@ from stages.inference.server.faults import (
     seconds,
 )
 from stages.inference.server.fleet import Fleet, Site
+from stages.inference.server.protocol import Reply, reply_of
 from stages.inference.server.threads import map_unordered
 from stages.records.jsonl import decode
 from stages.runtime.errors import R1Error, Unavailable, UsageError
@@ -48,15 +50,8 @@ Fetch = Callable[[str], Any]  # a page of a server, None where it has none; rais
 FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts
 TELL = 30.0  # seconds between two words about a server in trouble
 PROBE = 5.0  # seconds between two looks at a server's health
+LIKELIEST = 5  # tokens of a place whose probabilities are asked for
 MUTE = 2  # looks in a row without an answer, after which a server that used to answer them hangs
-# The model's own generation_config.json would change what is drawn, unless each setting is given.
-NEUTRAL = {
-    "top_k": 0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-}
 
 
 class Servers(AbstractContextManager["Servers"]):
@@ -178,33 +173,37 @@ class Servers(AbstractContextManager["Servers"]):
 
     def chat(
         self,
-        texts: Sequence[str],
+        conversations: Sequence[Sequence[tuple[str, str]]],
         *,
         model: str,
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
         jobs: int = 16,
-    ) -> list[str | Refused]:
-        """An answer to each of `texts`, each a message of the user, in their order, `jobs` at once.
+        likely: bool = False,
+    ) -> Iterator[tuple[int, Reply | Refused]]:
+        """The place of each conversation and the reply to it, as they come; a turn is a role and its words.
 
-        Raises Unavailable as `ask` does.
+        `jobs` are asked at once; with `likely` for the likeliest tokens, too. Raises Unavailable as `ask`
+        does.
         """
+        more = {"logprobs": True, "top_logprobs": LIKELIEST} if likely else {}
 
-        def one(numbered: tuple[int, str]) -> tuple[int, str | Refused]:
-            number, text = numbered
+        def one(numbered: tuple[int, Sequence[tuple[str, str]]]) -> tuple[int, Reply | Refused]:
+            number, turns = numbered
             body = {
                 "model": model,
-                "messages": [{"role": "user", "content": text}],
+                "messages": [{"role": role, "content": words} for role, words in turns],
                 "temperature": temperature,
                 "max_tokens": max_tokens,
                 "seed": seed,
+                **more,
             }
-            answer = self.ask("/chat/completions", body, _text_of)
-            return number, answer
+            return number, self.ask("/chat/completions", body, _read_reply)
 
-        found = dict(made for made in map_unordered(one, enumerate(texts), jobs) if made is not None)
-        return [found[number] for number in range(len(texts))]
+        for made in map_unordered(one, enumerate(conversations), jobs):
+            if made is not None:
+                yield made
 
     def _attempt(
         self, site: Site, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]
@@ -362,10 +361,9 @@ def _headers() -> dict[str, str]:
     return headers
 
 
-def _text_of(reply: Any) -> str | Refused:
-    choice = reply["choices"][0]
-    text = choice["message"]["content"]
-    return text if isinstance(text, str) else Refused(f"no text: {choice.get('finish_reason')}")
+def _read_reply(answer: Any) -> Reply | Refused:
+    found = reply_of(answer)
+    return Refused(found) if isinstance(found, str) else found
 
 
 def _key() -> str:

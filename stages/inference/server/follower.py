@@ -17,10 +17,11 @@ from stages.inference.encoding import end_ids, load_tokenizer, named_ends
 from stages.inference.fingerprint import fingerprint
 from stages.inference.interface import Completion, Gathered, Request
 from stages.inference.output import OutputProcessor, Sequence
-from stages.inference.server.client import NEUTRAL, Fetch, Servers
+from stages.inference.server.client import Fetch, Servers
 from stages.inference.server.delivery import DRAW, LARGEST, Delivery, version_of
 from stages.inference.server.faults import Refused, Unfit
 from stages.inference.server.fleet import Fleet, Site
+from stages.inference.server.protocol import NEUTRAL
 from stages.inference.server.survey import addresses, at
 from stages.inference.vllm.weights import named_weights
 from stages.runtime.errors import R1Error

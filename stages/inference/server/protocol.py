@@ -6,11 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from stages.inference.server.client import NEUTRAL
 from stages.records.templates import Rendered
 from stages.records.turns import ASIDE
 from stages.settings.groups import Sampling
 
+# The model's own generation_config.json would change what is drawn, unless each setting is given.
+NEUTRAL = {
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
 CUT_OFF = {None, "abort", "error"}  # the server stopped before the model did
 
 
@@ -148,3 +155,70 @@ def _logprobs(said: Any) -> list[float] | None:
     if values is None:
         values = [token["logprob"] for token in said.get("content") or ()]
     return [float(value) for value in values]
+
+
+NO_TOKENS: Mapping[str, float] = {}
+
+
+class Reply(NamedTuple):
+    """`first` and `last` are log-probabilities of the likeliest tokens at the first and the last place of the
+    text; without any where the server gives none. Tokens are None where it does not count them.
+    """
+
+    text: str
+    first: Mapping[str, float] = NO_TOKENS
+    last: Mapping[str, float] = NO_TOKENS
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """It as a record, for a cache."""
+        likely = {"first": self.first, "last": self.last} if self.first or self.last else {}
+        return {"reply": self.text, **likely}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Reply:
+        """It from its record, of which nothing is asked again: without tokens."""
+        return cls(str(record["reply"]), record.get("first", NO_TOKENS), record.get("last", NO_TOKENS))
+
+
+def reply_of(answer: Any) -> Reply | str:
+    """The reply in a server's answer; where it holds no text, why.
+
+    Raises LookupError or TypeError for what is no completion.
+    """
+    choice = answer["choices"][0]
+    text = choice["message"]["content"]
+    if not isinstance(text, str):
+        return f"no text: {choice.get('finish_reason')}"
+    places = _list(_object(choice.get("logprobs")).get("content"))
+    usage = _object(answer.get("usage"))
+    return Reply(
+        text,
+        _likely(places[0]) if places else NO_TOKENS,
+        _likely(places[-1]) if places else NO_TOKENS,
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+    )
+
+
+def _likely(place: Any) -> Mapping[str, float]:
+    """Of a token's alternatives, each with its log-probability; the first of two that read alike."""
+    found: dict[str, float] = {}
+    for each in _list(_object(place).get("top_logprobs")):
+        token, value = _object(each).get("token"), _object(each).get("logprob")
+        if isinstance(token, str) and isinstance(value, (int, float)) and value <= 0:
+            found.setdefault(token, float(value))
+    return found
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
