@@ -25,7 +25,7 @@ CHOSEN = {
     ("stages.evaluation.benchmark", "load"): "stages.benchmarks.",
 }
 # What these say of models is told in the words of a reward's own options (stages/runtime/reward_options.py).
-TRANSLATED = ("stages.grading.judges", "stages.rewards.reward_model")
+TRANSLATED = ("stages.grading.judged.judges", "stages.rewards.reward_model")
 TRANSLATED_ROOMS = ("stages.inference.", "stages.checkpoints.", "stages.settings.")
 HELP = {"Doc", "Flag", "Alias", "compile"}  # calls whose texts are no messages
 
