@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-TAGGED = re.compile(r"<patch>[ \t]*\n?(.*?)</patch>", re.DOTALL)
-BLOCK = re.compile(r"^```[ \t]*(?:diff|patch)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-HEAD = re.compile(r"^(?:diff --git |--- )", re.MULTILINE)
+HEADS = ("diff --git ", "--- ")  # what the first line of a patch begins with
+FENCES = ("```", "```diff", "```patch")
 
 
 def patch_of(record: dict[str, Any]) -> str:
@@ -16,13 +14,31 @@ def patch_of(record: dict[str, Any]) -> str:
     answer = text.rpartition("</think>")[2]
     if "<think>" in answer:
         return ""
-    for pattern in (TAGGED, BLOCK):
-        found = [text for text in pattern.findall(answer) if HEAD.search(text)]
+    pieces = [each.partition("</patch>") for each in answer.split("<patch>")[1:]]
+    for places in ([inside for inside, end, _ in pieces if end], _blocks(answer), [answer]):
+        found = [patch for patch in map(_from_head, places) if patch]
         if found:
-            return _ended(found[-1])
-    head = HEAD.search(answer)
-    return _ended(answer[head.start() :]) if head else ""
+            return found[-1]
+    return ""
 
 
-def _ended(text: str) -> str:
-    return text.strip("\n") + "\n"
+def _blocks(answer: str) -> list[str]:
+    """What stands in closed blocks of code that say diff, patch or nothing."""
+    found: list[str] = []
+    lines: list[str] | None = None
+    for line in answer.split("\n"):
+        if lines is None:
+            lines = [] if line.rstrip() in FENCES else None
+        elif line.startswith("```"):
+            found.append("\n".join(lines))
+            lines = None
+        else:
+            lines.append(line)
+    return found
+
+
+def _from_head(text: str) -> str:
+    """The text from the first line of a patch on; "" where it has none."""
+    lines = text.split("\n")
+    start = next((k for k, line in enumerate(lines) if line.startswith(HEADS)), None)
+    return "" if start is None else "\n".join(lines[start:]).strip("\n") + "\n"
