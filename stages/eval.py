@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from stages.evaluation.against import baseline, compare, table
-from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.benchmark import OFFICIAL, Benchmark, load, official, parse_settings, take
 from stages.evaluation.curves import curves
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
@@ -83,6 +83,13 @@ class Settings:
         Doc("A setting of the benchmark, such as digits=3. Repeatable."),
         Flag("--set", metavar="KEY=VALUE"),
     ] = ()
+    protocol: Annotated[
+        Literal["paper", "official"],
+        Doc(
+            "Whose way to ask and judge: the DeepSeek-R1 paper's, or that of each benchmark's own program, "
+            "for figures that stand beside published ones."
+        ),
+    ] = "paper"
     data: Annotated[Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")] = None
     adapter: Adapter = None
     template: Annotated[
@@ -237,6 +244,8 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     model, samples = settings.model, settings.samples
     if settings.benchmark and "records" in given:
         raise UsageError("-b brings its own problems; leave out FILE, or measure it in a run without -b")
+    if settings.protocol == OFFICIAL and not settings.benchmark:
+        raise UsageError("--protocol official is of benchmarks: add -b NAME")
     if settings.benchmark and model is None:
         raise UsageError("--benchmark needs a model to measure: add -m MODEL")
     twice = next((name for name in settings.benchmark if settings.benchmark.count(name) > 1), None)
@@ -289,7 +298,7 @@ def _measured(
     found: list[Benchmark] = []
     for name in names:
         try:
-            found.append(load(name))
+            found.append(official(name) if settings.protocol == OFFICIAL else load(name))
         except Unavailable as error:
             if len(names) == 1:
                 raise
@@ -381,8 +390,9 @@ def _until_lacking(problems: Iterable[Record]) -> Iterator[Record]:
 
 
 def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:
+    said = {} if benchmark.protocol is None else {"protocol": benchmark.protocol}
     return take(
-        benchmark,
+        replace(benchmark, origin={**benchmark.origin, **said}),
         split=settings.split,
         data=settings.data,
         settings=parse_settings(benchmark, settings.set),

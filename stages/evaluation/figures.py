@@ -139,7 +139,10 @@ class Figures:
         total, unjudged = sum(sizes), sum(each.unjudged for each in problems)
         interval = statistics.clustered_interval(counts) if counts else None
         made: dict[str, Any] = {
-            **{name: self.origin.get(name) for name in ("benchmark", "split", "model", "revision")},
+            **{
+                name: self.origin.get(name)
+                for name in ("benchmark", "split", "protocol", "model", "revision")
+            },
             **({"step": self.origin["step"]} if "step" in self.origin else {}),
             "pass@1": statistics.pass_at_1(counts) if counts else None,
             "pass@1_low": interval.low if interval else None,
@@ -209,6 +212,7 @@ def origin_of(record: Record, benchmark: str | None) -> dict[str, Any]:
         **({"step": steps[-1]} if steps else {}),  # of the training that these are rollouts of
         "benchmark": benchmark or source.get("source"),
         "split": source.get("split"),
+        "protocol": source.get("protocol"),
         "model": settings.pop("model", None),
         "revision": settings.pop("revision", None),
         "settings": settings,

@@ -77,7 +77,7 @@ def gsm8k(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     docs = [{"question": row["question"], "answer": f"#### {row['gold']}"} for row in data]
     found = task(folder, "gsm8k", settings, docs)
     texts = ["\n#### ".join(row["prediction"].rsplit("\nA: ", 1)) for row in data]
-    theirs = [judged(found, index, text).values for index, text in enumerate(texts)]
+    theirs = [judged(found, row, text).values for row, text in zip(found.task_docs, texts, strict=True)]
 
     def items(metric: str) -> Iterator[Item]:
         for row, text, values in zip(data, texts, theirs, strict=True):
@@ -96,7 +96,9 @@ def letters(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     )
     docs = [{"question": row["question"], "answer": row["answer"]} for row in data]
     found = task(folder, "mmlu_pro", {**settings, "doc_to_text": "{{question}}"}, docs)
-    theirs = [judged(found, index, row["output"]).values for index, row in enumerate(data)]
+    theirs = [
+        judged(found, doc, row["output"]).values for doc, row in zip(found.task_docs, data, strict=True)
+    ]
 
     def items(rule: Callable[[dict[str, Any]], Any]) -> Iterator[Item]:
         for row, values in zip(data, theirs, strict=True):
