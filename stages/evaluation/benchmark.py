@@ -312,7 +312,10 @@ def _from_file(name: str, path: str, task: str) -> Benchmark:
     for key in OWN:
         if key not in parameters or parameters[key].default is inspect.Parameter.empty:
             raise UsageError(f"{path}: problems has no {key}=None; write {FORM}")
-    samples, rewards = getattr(module, "SAMPLES", 4), getattr(module, "REWARDS", ("accuracy",))
+    samples, rewards = (
+        getattr(module, "SAMPLES", Benchmark.samples),
+        getattr(module, "REWARDS", Benchmark.rewards),
+    )
     if not isinstance(samples, int) or samples < 1:
         raise UsageError(f"{path}: SAMPLES is {samples!r}, but must be a whole number of at least 1")
     if not isinstance(rewards, (tuple, list)) or not all(isinstance(each, str) for each in rewards):
@@ -364,8 +367,8 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
         name=name,
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         problems=problems,
-        rewards=tuple(getattr(module, "REWARDS", ("accuracy",))),
-        samples=getattr(module, "SAMPLES", 4),
+        rewards=tuple(getattr(module, "REWARDS", Benchmark.rewards)),
+        samples=getattr(module, "SAMPLES", Benchmark.samples),
         splits=tuple(getattr(module, "SPLITS", ())),
         split=parameters["split"].default,
         settings=settings,
