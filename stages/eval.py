@@ -13,16 +13,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from stages.evaluation.against import baseline, compare, table
-from stages.evaluation.benchmark import Benchmark, load, parse_settings, take
+from stages.evaluation.benchmark import OFFICIAL, Benchmark, load, official, parse_settings, take
 from stages.evaluation.curves import curves
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
+from stages.evaluation.seeds import spread
 from stages.evaluation.suites import SUITES, expanded
-from stages.evaluation.table import results
+from stages.evaluation.table import costs, overlaps, results, spreads
+from stages.formats import written_table
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
 from stages.records.groups import Shard, sharded
@@ -32,9 +35,9 @@ from stages.records.problem import first_checked
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
 from stages.runtime.report import SILENT, Report, speed
-from stages.runtime.results import Results
+from stages.runtime.results import Results, Table
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
-from stages.settings.options import Alias, Doc, Flag, Range, Written
+from stages.settings.options import Alias, Doc, Flag, Range, Written, typed
 
 if TYPE_CHECKING:
     from stages.inference.complete import Loaded, Plan
@@ -81,6 +84,13 @@ class Settings:
         Doc("A setting of the benchmark, such as digits=3. Repeatable."),
         Flag("--set", metavar="KEY=VALUE"),
     ] = ()
+    protocol: Annotated[
+        Literal["paper", "official"],
+        Doc(
+            "Whose way to ask and judge: the DeepSeek-R1 paper's, or that of each benchmark's own program, "
+            "for figures that stand beside published ones."
+        ),
+    ] = "paper"
     data: Annotated[Path | None, Doc("Folder with local copies of benchmarks; R1_DATA by default.")] = None
     adapter: Adapter = None
     template: Annotated[
@@ -110,12 +120,33 @@ class Settings:
     ] = None
     threshold: Annotated[float, Doc("A completion of at least this reward is correct.")] = 1.0
     workers: Annotated[int, Doc("Processes that score; 0 takes one for each core."), Range(0, 1024)] = 0
+    repeats: Annotated[
+        int, Doc("Runs with this seed and the next ones; a line tells their spread."), Range(1, 1000)
+    ] = 1
+    price: Annotated[
+        str | None,
+        Doc("What a million tokens cost in prompts and in completions, such as 0.55,2.19."),
+        Flag("--price", metavar="IN,OUT"),
+    ] = None
+    timing: Annotated[
+        bool, Doc("Tell the seconds of each row and its tokens per second, which differ from run to run.")
+    ] = False
+    contamination: Annotated[
+        Path | None,
+        Doc("Tell which problems this training file has, and pass@1 without them."),
+        Flag("--contamination", metavar="FILE"),
+    ] = None
     against: Annotated[
         str | None,
         Doc("Compare with what this file of scored completions holds, or with this model of those given."),
         Flag("--against", metavar="FILE|MODEL"),
     ] = None
     save: Annotated[Path | None, Doc("Keep the scored completions in this file."), Written()] = None
+    table: Annotated[
+        Path | None,
+        Doc("Write the figures into this file, too: .md, .tex, .csv, or .yaml for the head of a model card."),
+        Written(),
+    ] = None
     curves: Annotated[
         Path | None,
         Doc(
@@ -155,7 +186,8 @@ def run(
     lacking: dict[str, Unavailable] = {}
     measured = list(_measured(settings, records, given, lacking, report))
     file = settings.against if settings.against and _is_file(settings.against) else ""
-    tally = Tally(settings.decide, settings.threshold, file)
+    words = _words() if settings.contamination is not None else None
+    tally = Tally(settings.decide, settings.threshold, file, words)
     began = time.monotonic()
     report.start(None, "completions")
     with contextlib.ExitStack() as stack:
@@ -168,14 +200,12 @@ def run(
         model = _loaded(stack, measured[0].plan, settings, report) if measured else None
         for each in measured:
             assert model is not None
-            with contextlib.ExitStack() as scope:
-                scored = judge(scope, each.rewards, settings.workers, report=report)
-                made = model.completions(each.problems, each.plan, report=report, journal=journal)
-                try:
-                    keep(tally.count(scored(made), each.rewards, each.source, each.decide))
-                except Lacking as error:
-                    _leave_out(str(each.source), error, lacking, report)
-                    tally.forget(each.source)
+            try:
+                for one in _runs(each, settings):
+                    _sample(model, one, tally, keep, settings, report, journal)
+            except Lacking as error:
+                _leave_out(str(each.source), error, lacking, report)
+                tally.forget(each.source)
             each.notes.tell(report)
         if settings.model is not None:
             _read_apart(tally, lambda records: records, settings, report)
@@ -185,25 +215,116 @@ def run(
                 raise Unavailable(_told(lacking))
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
         bases = _bases(tally, settings.against) if settings.against is not None else []
+        if settings.contamination is not None:
+            _look_through(settings.contamination, tally, report)
         if settings.curves is not None:
             jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
-    found = [row.figures(sorted({*settings.pass_k} - {1})) for row in tally.rows.values()]
-    fast = ""
-    if settings.model is not None and not (journal is not None and journal.taken):
-        tokens = sum(row.lengths["tokens"] for row in tally.rows.values() if not row.apart)
-        fast = speed(tokens, time.monotonic() - began)  # the model is loaded in this time, too
-    measures = results(found, fail_under=settings.fail_under, report=report, said=fast)
+    return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
+
+
+def _sample(
+    model: Loaded,
+    each: Measured,
+    tally: Tally,
+    keep: Callable[[Iterable[Record]], None],
+    settings: Settings,
+    report: Report,
+    journal: Journal | None,
+) -> None:
+    """Samples, judges and counts the completions of what is measured."""
+    began, before = time.monotonic(), set(tally.rows)
+    with contextlib.ExitStack() as scope:
+        scored = judge(scope, each.rewards, settings.workers, report=report)
+        made = model.completions(each.problems, each.plan, report=report, journal=journal)
+        keep(tally.count(scored(made), each.rewards, each.source, each.decide))
+    if settings.timing and not (journal is not None and journal.taken):
+        for key in set(tally.rows) - before:
+            tally.rows[key].seconds = time.monotonic() - began
+
+
+def _runs(each: Measured, settings: Settings) -> Iterator[Measured]:
+    """What is measured, with one seed after the other."""
+    yield each
+    for more in range(1, settings.repeats):
+        problems = sharded(each.again(), settings.shard)
+        yield each._replace(plan=replace(each.plan, seed=settings.seed + more), problems=problems)
+
+
+def _speed(tally: Tally, began: float, settings: Settings, journal: Journal | None) -> str:
+    if settings.model is None or (journal is not None and journal.taken):
+        return ""
+    tokens = sum(row.lengths["tokens"] for row in tally.rows.values() if not row.apart)
+    return speed(tokens, time.monotonic() - began)  # the model is loaded in this time, too
+
+
+def _told_of(
+    tally: Tally,
+    bases: Sequence[Figures],
+    settings: Settings,
+    lacking: Collection[str],
+    report: Report,
+    said: str,
+) -> Results:
+    """The figures, and after them what they cost, repeat and are compared with."""
+    pass_k, price = sorted({*settings.pass_k} - {1}), _price(settings.price)
+    found = [row.figures(pass_k, price) for row in tally.rows.values()]
+    measures = results(found, fail_under=settings.fail_under, report=report, said=said)
     measures = replace(measures, lacking=_told(lacking) if lacking else None)
-    return (
-        measures if settings.against is None else _compared(measures, tally, bases, settings.against, report)
-    )
+    further: list[Table] = []
+    if settings.price is not None or settings.timing:
+        further.append(costs(found))
+    if settings.contamination is not None:
+        further.append(overlaps(found))
+    lines = spread(found) if settings.repeats > 1 else []
+    if lines:
+        further.append(spreads(lines))
+    measures = replace(measures, records=found + lines, further=further)
+    if settings.against is not None:
+        measures = _compared(measures, tally, bases, settings.against, report)
+    if settings.table is not None:
+        with jsonl.open_output(settings.table) as stream:
+            stream.write(written_table.written(settings.table, measures).encode())
+    return measures
+
+
+def _price(given: str | None) -> tuple[float, ...]:
+    """What a million tokens cost in prompts and in completions. Raises UsageError for no two prices."""
+    if given is None:
+        return ()
+    parts = given.split(",")
+    if len(parts) != 2:
+        raise UsageError(f"--price {given}: write two numbers, such as 0.55,2.19")
+    return tuple(typed("--price", part.strip(), float, Range(low=0)) for part in parts)
+
+
+def _words() -> Callable[[Record], str]:
+    """What says in words what a problem is."""
+    from stages.selection.decontamination import text_of
+
+    return text_of
+
+
+def _look_through(file: Path, tally: Tally, report: Report) -> None:
+    """Finds the problems that a training file has."""
+    from stages.selection.decontamination import repeated
+
+    rows = [row for row in tally.rows.values() if not row.apart]
+    texts = dict.fromkeys(problem.text for row in rows for problem in row.problems.values())
+    found = repeated(texts, str(file), report)
+    for row in tally.rows.values():
+        row.repeated = frozenset(name for name, problem in row.problems.items() if problem.text in found)
 
 
 def _compared(made: Results, tally: Tally, bases: Sequence[Figures], against: str, report: Report) -> Results:
     """The results with a line for each row that the baseline has its like of."""
     lines = compare(tally.rows.values(), bases, report)
     failure = made.failure or (None if lines else f"nothing could be compared with {against}")
-    return replace(made, records=made.records + lines, further=[table(lines)] * bool(lines), failure=failure)
+    return replace(
+        made,
+        records=made.records + lines,
+        further=made.further + [table(lines)] * bool(lines),
+        failure=failure,
+    )
 
 
 def _read_apart(
@@ -242,6 +363,8 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     model, samples = settings.model, settings.samples
     if settings.benchmark and "records" in given:
         raise UsageError("-b brings its own problems; leave out FILE, or measure it in a run without -b")
+    if settings.protocol == OFFICIAL and not settings.benchmark:
+        raise UsageError("--protocol official is of benchmarks: add -b NAME")
     if settings.benchmark and model is None:
         raise UsageError("--benchmark needs a model to measure: add -m MODEL")
     twice = next((name for name in settings.benchmark if settings.benchmark.count(name) > 1), None)
@@ -260,6 +383,15 @@ def _check(settings: Settings, given: Collection[str]) -> None:
         raise UsageError(f"--pass-k {most} needs at least as many samples: -k {most}")
     if model is not None and settings.against is not None and not _is_file(settings.against):
         raise UsageError(f"--against {settings.against}: no such file; with -m, name one of scored records")
+    _price(settings.price)
+    if settings.table is not None:
+        written_table.check(settings.table)
+    if settings.repeats > 1 and not settings.benchmark:
+        raise UsageError(f"--repeats {settings.repeats} asks a benchmark again: add -m MODEL and -b NAME")
+    if settings.timing and model is None:
+        raise UsageError("--timing tells how fast a model answers: add -m MODEL")
+    if settings.contamination is not None and not _is_file(str(settings.contamination)):
+        raise UsageError(f"--contamination {settings.contamination}: no such file")
     if settings.fail_under is not None and not 0 <= settings.fail_under <= 1:
         raise UsageError(f"--fail-under {settings.fail_under:g}: a share from 0 to 1, such as 0.9")
     if model is None and settings.engine.dtype != "auto":
@@ -267,10 +399,12 @@ def _check(settings: Settings, given: Collection[str]) -> None:
 
 
 class Measured(NamedTuple):
-    """What is measured: problems, what samples their completions and what judges them."""
+    """What is measured: problems, what samples their completions and what judges them. `again` are the
+    problems once more."""
 
     source: str | None
     problems: Iterable[Record]
+    again: Callable[[], Iterable[Record]]
     plan: Plan
     rewards: tuple[str, ...]
     decide: tuple[str, ...]
@@ -299,7 +433,7 @@ def _measured(
     found: list[Benchmark] = []
     for name in names:
         try:
-            found.append(load(name))
+            found.append(official(name) if settings.protocol == OFFICIAL else load(name))
         except Unavailable as error:
             if len(names) == 1:
                 raise
@@ -341,8 +475,8 @@ def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -
     plan = Plan(settings.model, template, sampling, settings.seed, samples, settings.engine)
     check_plan(plan, settings.endpoint, settings.adapter)
     decide = () if settings.reward else benchmark.decide
-    problems = _problems(benchmark, settings) if benchmark.name else ()
-    return Measured(benchmark.name or None, problems, plan, rewards, decide, benchmark.notes)
+    again = partial(_problems, benchmark, settings) if benchmark.name else tuple
+    return Measured(benchmark.name or None, again(), again, plan, rewards, decide, benchmark.notes)
 
 
 def _sampling(asked: Sampling, benchmark: Benchmark, given: Collection[str]) -> Sampling:
@@ -382,8 +516,9 @@ def _until_lacking(problems: Iterable[Record]) -> Iterator[Record]:
 
 
 def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:
+    said = {} if benchmark.protocol is None else {"protocol": benchmark.protocol}
     return take(
-        benchmark,
+        replace(benchmark, origin={**benchmark.origin, **said}),
         split=settings.split,
         data=settings.data,
         settings=parse_settings(benchmark, settings.set),

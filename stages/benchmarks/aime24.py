@@ -8,11 +8,13 @@ from pathlib import Path
 
 from stages.formats.rows import records_of
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record
 
 SPLITS = ("train",)  # the hub's name for all of it
 REWARDS = ("accuracy",)
 SAMPLES = 64  # as the paper: cons@64, and too few problems for less
+OFFICIAL = Task("aime24", {"train": "math/aime24.json"}, {"Problem": "problem", "Answer": "answer"})
 PLACE = re.compile(r"AIME_(I+)_Problems/Problem_(\d+)")
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from stages.formats.choice_prompts import WHOLE
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, bad_record, need
 
 SPLITS = ("test",)
 REWARDS = ("accuracy",)
 SAMPLES = 64
+OFFICIAL = Task("aime25", {"test": "math/aime25.jsonl"})
 REVISION = "563bb8404243c5f09de6ec262f2db674fe5bce9b"
 
 

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from stages.formats.choice_prompts import SIMPLE_EVALS, WHOLE, posed
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, bad_record, need
 
 SPLITS = ("test", "validation", "train")
 REWARDS = ("accuracy",)
 SAMPLES = 4
+OFFICIAL = Task(
+    "arc_challenge",
+    {split: f"knowledge/arc_challenge_{split}.jsonl" for split in SPLITS},
+)
 REVISION = "210d026faf9955653af8916fad021475a3f00453"
 
 

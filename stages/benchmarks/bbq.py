@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.formats.choice_prompts import SIMPLE_EVALS, WHOLE, posed
 from stages.formats.sources import parts_of, rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, bad_record, need, object_of
 
 SPLITS = ("test",)  # all of it; on the hub each category is a split
@@ -20,6 +21,7 @@ CATEGORIES = (
 )  # fmt: skip
 OPTIONS = ("ans0", "ans1", "ans2")
 CONTEXTS = {"ambig": "ambiguous", "disambig": "disambiguated"}
+OFFICIAL = Task("bbq_generate", {"test": "safety/bbq/{part}.jsonl"}, parts=CATEGORIES, shared=True)
 
 
 def problems(*, task: str = "", split: str = "test", data: Path | None = None) -> Iterator[Record]:

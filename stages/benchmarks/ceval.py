@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.formats.choice_prompts import C_EVAL, WHOLE, letter_place, posed
 from stages.formats.sources import parts_of, rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, need
 
 SPLITS = ("val", "dev")  # the answers of its test are not published
@@ -36,6 +37,11 @@ SUBJECTS = {
     "fire_engineer": "注册消防工程师", "environmental_impact_assessment_engineer": "环境影响评价工程师",
     "tax_accountant": "税务师", "physician": "医师资格",
 }  # fmt: skip
+OFFICIAL = Task(
+    "ceval-valid_{part}",
+    {split: f"knowledge/ceval/{{part}}_{split}.csv" for split in SPLITS},
+    parts=tuple(SUBJECTS),
+)
 
 
 def problems(*, task: str = "", split: str = "val", data: Path | None = None) -> Iterator[Record]:

@@ -16,6 +16,10 @@ from stages.runtime.errors import BadInput, UsageError, naming
 SPLITS = ("validation", "train")  # the answers of its test are not published
 REWARDS = ("drop_f1",)
 SAMPLES = 1
+OFFICIAL = {  # openai/simple-evals
+    "preset": {"shots": 3},
+    "sampling": {"temperature": 0.5, "top_p": 1.0, "max_tokens": 2048},
+}
 FILES = {"validation": "reading/drop_dataset_dev.json", "train": "reading/drop_dataset_train.json"}
 MOST = 10  # examples
 ASKED = "You will be asked to read a passage and answer a question."

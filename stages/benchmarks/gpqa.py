@@ -8,11 +8,13 @@ from pathlib import Path
 from stages.formats.choice_prompts import SIMPLE_EVALS, WHOLE, posed
 from stages.formats.multiple_choice import GPQA, shuffled
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, need
 
 SPLITS = ("train",)  # the hub's name for all of it
 REWARDS = ("accuracy",)
 SAMPLES = 64  # as for AIME: few problems
+OFFICIAL = Task("gpqa_diamond_cot_zeroshot", {"train": "knowledge/gpqa_diamond.csv"})
 
 
 def problems(*, split: str = "train", data: Path | None = None) -> Iterator[Record]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from stages.formats.rows import records_of
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record
 
 SPLITS = ("test", "train")
 REWARDS = ("accuracy",)
 SAMPLES = 4
+OFFICIAL = Task("gsm8k", {"test": "math/gsm8k_test.jsonl", "train": "math/gsm8k_train.jsonl"})
 CALCULATION = re.compile(r"<<[^<>]*>>")  # a calculator's marks, which no reader should learn
 
 

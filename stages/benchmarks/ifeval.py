@@ -11,6 +11,7 @@ from stages.records.record import Record, need
 SPLITS = ("train",)
 REWARDS = ("ifeval",)
 SAMPLES = 1
+OFFICIAL = {"sampling": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 1280}}  # as lm-eval asks it
 WHOLE = "take the published file"
 
 

@@ -15,6 +15,7 @@ from stages.runtime.errors import UsageError
 SPLITS = ()
 REWARDS = ("lm_eval",)
 SAMPLES = 1
+OFFICIAL: dict[str, Any] = {}
 
 
 def problems(
@@ -26,13 +27,18 @@ def problems(
     """
     if split is not None:
         raise UsageError(f"lm_eval:{task} says itself which part of its data it asks; name no split")
-    return asking.asked(task, shots)
+    return asking.asked(task, shots, load(task))
 
 
 def declared(task: str) -> dict[str, Any]:
     """What the task says besides: how it is sampled and judged."""
     found = load(task)
-    made = {"template": "none", "sampling": asking.sampling(task), "samples": max(found.config.repeats, 1)}
+    made = {
+        "protocol": "official",
+        "template": "none",
+        "sampling": asking.sampling(task, found.config),
+        "samples": max(found.config.repeats, 1),
+    }
     if is_file(task):  # no record may name a file whose functions are run
         if re.search(r"[,*\s]", task):
             raise UsageError(f"lm_eval:{task}: rename the file, without comma, * and white space")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from stages.formats.rows import records_of
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record
 
 SPLITS = ("test",)
 REWARDS = ("accuracy",)
 SAMPLES = 4
+OFFICIAL = Task("minerva_math500", {"test": "math/math500.jsonl"})
 
 
 def problems(*, split: str = "test", data: Path | None = None) -> Iterator[Record]:

@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from stages.formats.sources import rows_of
 from stages.records.record import Record, need
+from stages.runtime.errors import UsageError
 
 # The first task of each split, and the last.
 PARTS = {"test": (11, 510), "prompt": (1, 10), "validation": (511, 600), "train": (601, 974)}
 SPLITS = tuple(PARTS)
 REWARDS = ("code",)
 SAMPLES = 4
+OFFICIAL = {  # greedy pass@1 after the three examples of the set's paper
+    "preset": {"shots": 3},
+    "samples": 1,
+    "template": "none",
+    "sampling": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 512, "stop": ("[DONE]",)},
+}
 WHOLE = "take the published file"
 PROMPT = (
     "You are an expert Python programmer, and here is your task: {} Your code should pass these tests:\n\n{}"
 )
 
 
-def problems(*, split: str = "test", data: Path | None = None) -> Iterator[Record]:
-    """Records with the published prompt, no examples before it. Source: arXiv 2108.07732."""
+SHOWN = (2, 3, 4)  # the examples of the set's paper
+BEGIN, DONE = "[BEGIN]", "[DONE]"
+
+
+def problems(*, split: str = "test", data: Path | None = None, shots: int = 0) -> Iterator[Record]:
+    """Records with the published prompt, after `shots` examples, 3 in the paper. Source: arXiv 2108.07732.
+
+    Raises UsageError for a number of examples that makes no sense.
+    """
+    if not 0 <= shots <= len(SHOWN):
+        raise UsageError(f"shots={shots}: choose 0 to {len(SHOWN)}")
+    return _posed(split, data, shots)
+
+
+def _posed(split: str, data: Path | None, shots: int) -> Iterator[Record]:
+    examples = [_example(row) for row in _rows("prompt", data, SHOWN[:shots])] if shots else []
     first, last = PARTS[split]
+    for row in _rows(split, data, range(first, last + 1)):
+        asked = _prompt(row)
+        if shots:
+            asked = "\n\n".join([*examples, f"{asked}\n{BEGIN}\n"])
+        yield row.adding(id=f"mbpp-{row['task_id']}", prompt=asked, lang="en")
+
+
+def _rows(split: str, data: Path | None, numbers: Container[int]) -> Iterator[Record]:
     hub = ("google-research-datasets/mbpp", "full", split)
     for row in rows_of(file="code/mbpp.jsonl", hub=hub, data=data):
-        number = need(row, "task_id", int, WHOLE)
-        if first <= number <= last:
-            tests = "\n".join(need(row, "test_list", list, WHOLE))
-            prompt = PROMPT.format(need(row, "text", str, WHOLE).strip(), tests)
-            yield row.adding(id=f"mbpp-{number}", prompt=prompt, lang="en")
+        if need(row, "task_id", int, WHOLE) in numbers:
+            yield row
+
+
+def _prompt(row: Record) -> str:
+    tests = "\n".join(need(row, "test_list", list, WHOLE))
+    return PROMPT.format(need(row, "text", str, WHOLE).strip(), tests)
+
+
+def _example(row: Record) -> str:
+    return f"{_prompt(row)}\n{BEGIN}\n{need(row, 'code', str, WHOLE)}\n{DONE}"

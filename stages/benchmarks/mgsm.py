@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.formats.sources import hub_rows, local, parts_of
+from stages.harness.official import Task
 from stages.records.record import Record
 from stages.runtime.errors import naming
 
@@ -13,6 +14,7 @@ SPLITS = ("test",)
 REWARDS = ("accuracy",)
 SAMPLES = 4
 LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
+OFFICIAL = Task("mgsm_direct_{part}", {}, parts=LANGUAGES)
 
 
 def problems(*, task: str = "", split: str = "test", data: Path | None = None) -> Iterator[Record]:

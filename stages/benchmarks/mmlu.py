@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.formats.choice_prompts import SIMPLE_EVALS, WHOLE, posed
 from stages.formats.sources import parts_of, rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, need
 
 SPLITS = ("test", "validation", "dev")
@@ -28,6 +29,12 @@ SUBJECTS = (
     "professional_psychology", "public_relations", "security_studies", "sociology", "us_foreign_policy",
     "virology", "world_religions",
 )  # fmt: skip
+OFFICIAL = Task(
+    "mmlu_{part}",
+    {split: f"knowledge/mmlu_{split}.jsonl" for split in SPLITS},
+    parts=SUBJECTS,
+    part="subject",
+)
 
 
 def problems(*, task: str = "", split: str = "test", data: Path | None = None) -> Iterator[Record]:

@@ -7,12 +7,21 @@ from pathlib import Path
 
 from stages.formats.rows import records_of
 from stages.formats.sources import rows_of
+from stages.harness.official import Task
 from stages.records.record import Record, bad_record, need
 
 SPLITS = ("test",)
 REWARDS = ("accuracy",)
 SAMPLES = 1
 LETTERS = "ABCD"
+SUBJECTS = (
+    "abstract_algebra", "astronomy", "college_biology", "college_chemistry", "college_computer_science",
+    "college_mathematics", "college_physics", "computer_security", "conceptual_physics",
+    "electrical_engineering", "elementary_mathematics", "high_school_biology", "high_school_chemistry",
+    "high_school_computer_science", "high_school_mathematics", "high_school_physics",
+    "high_school_statistics", "machine_learning",
+)  # fmt: skip
+OFFICIAL = Task("mmlu_{part}", {"test": "knowledge/mmlu_stem.jsonl"}, parts=SUBJECTS, part="type")
 
 
 def problems(*, split: str = "test", data: Path | None = None) -> Iterator[Record]:

@@ -4,7 +4,9 @@ A benchmark is a file here with a one-line docstring, `problems(*, split, data, 
 `REWARDS` (the first of them decides), `SAMPLES` (completions of a problem by default) and `SPLITS`; `JUDGED`
 has rewards besides, where a model judges.
 Further keyword parameters of `problems` are its settings; where a task decides what they are, the file
-has `settings(task)` as well, and `declared(task)` where it decides more: fields of `Benchmark`.
+has `settings(task)` as well, and `declared(task)` where it decides more: fields of `Benchmark`. OFFICIAL says
+how the benchmark's own program asks and judges, for `r1 eval --protocol official`: further such fields and
+`preset`, settings that it has; or the task of lm-eval that published figures are made with.
 Wherever a benchmark's name goes, a file of problems and a data set on the hub go too, a TOML file that
 declares a benchmark (declared.py), and a Python file of the form above.
 """
@@ -35,6 +37,7 @@ from stages.records.record import Record, seed_of, stamp
 from stages.runtime.errors import R1Error, StreamError, UsageError, near, nearest, said
 from stages.settings.options import typed
 
+PAPER, OFFICIAL = "paper", "official"  # protocols: the DeepSeek-R1 paper's, and the benchmark's own program's
 OWN = ("split", "data")  # parameters of `problems` that are no settings
 # Neither `../data` nor `./data`: the library of the hub would read whatever it finds in such a folder.
 HUB = re.compile(r"(?:hub:)?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.-]+))?")
@@ -50,7 +53,8 @@ class Benchmark:
     `split` is the one taken where none is named; `settings` are the types of further parameters; `notes` has
     what is to be said of the rows that were read; `origin` goes into the `meta.prompts` of each problem.
     Of `decide`, `template` and `sampling` a model that is measured takes what the user leaves open. `judged`
-    are rewards besides, for where there is a model that judges.
+    are rewards besides, for where there is a model that judges. Whose way to ask and judge it is, `protocol`
+    says: paper, official, or None for a source of the user's own.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Benchmark:
     decide: tuple[str, ...] = ()
     template: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str | None = None
 
 
 @functools.cache
@@ -79,6 +84,13 @@ def names() -> tuple[str, ...]:
             if "\ndef problems(" in path.read_text("utf-8")
         )
     )
+
+
+@functools.cache
+def with_program() -> tuple[str, ...]:
+    """The benchmarks that say how their own program asks and judges, found without importing them."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    return tuple(name for name in names() if "\nOFFICIAL" in (folder / f"{name}.py").read_text("utf-8"))
 
 
 def load(
@@ -98,7 +110,9 @@ def load(
     reader = reader or Reader()
     head, _, task = name.partition(":")
     if head in names():
-        return _from_module(name, importlib.import_module(f"stages.benchmarks.{head}"), task)
+        module = importlib.import_module(f"stages.benchmarks.{head}")
+        found = _from_module(name, module, task)
+        return replace(found, protocol=found.protocol or PAPER)
     if name.lower().endswith(".toml"):
         return _declared(declared.read(name))
     if head.lower().endswith(".py"):
@@ -114,15 +128,36 @@ def load(
         raise StreamError(f"cannot read {name}: no such file")
     if os.path.isdir(name):
         raise UsageError(f"{name} is a directory: name a file in it")
-    found = HUB.fullmatch(name)
-    if found:
-        read = partial(_hub_problems, found[1], found[2], revision, reader)
-        return Benchmark(name, f"data set {found[1]} on the hub", read, notes=reader.notes)
+    on_hub = HUB.fullmatch(name)
+    if on_hub:
+        read = partial(_hub_problems, on_hub[1], on_hub[2], revision, reader)
+        return Benchmark(name, f"data set {on_hub[1]} on the hub", read, notes=reader.notes)
     close = near(head, names())
     hint = f"did you mean {close[0]}? It is" if close else "choose"
     raise UsageError(
         f"no source {name!r}: {hint} one of {', '.join(names())}, a file, or OWNER/NAME on the hub"
     )
+
+
+def official(name: str) -> Benchmark:
+    """The benchmark as its own program asks and judges it.
+
+    Raises UsageError for one that does not say how, and for all that are the user's own.
+    """
+    head, _, task = name.partition(":")
+    if head not in with_program():
+        has = "has no program of its own here" if head in names() else "says itself how it is asked"
+        raise UsageError(f"--protocol official: {name} {has}; these have one: {', '.join(with_program())}")
+    module = importlib.import_module(f"stages.benchmarks.{head}")
+    said: Any = module.OFFICIAL
+    fields = dict(said if isinstance(said, Mapping) else said.declared(head, task))
+    preset = fields.pop("preset", {})
+    if isinstance(said, Mapping):
+        found = _from_module(name, module, task)
+        fields["problems"] = partial(found.problems, **preset)
+    else:
+        found = Benchmark(name, (module.__doc__ or "").strip().partition("\n")[0], module.problems)
+    return replace(found, **fields, protocol=OFFICIAL)
 
 
 def open_problems(
@@ -233,6 +268,7 @@ def _declared(file: declared.Declared) -> Benchmark:
         decide=() if file.metric is None else (file.metric,),
         template=file.template or found.template,
         sampling={**found.sampling, **file.sampling},
+        protocol=None,
     )
 
 
@@ -279,7 +315,10 @@ def _from_file(name: str, path: str, task: str) -> Benchmark:
     for key in OWN:
         if key not in parameters or parameters[key].default is inspect.Parameter.empty:
             raise UsageError(f"{path}: problems has no {key}=None; write {FORM}")
-    samples, rewards = getattr(module, "SAMPLES", 4), getattr(module, "REWARDS", ("accuracy",))
+    samples, rewards = (
+        getattr(module, "SAMPLES", Benchmark.samples),
+        getattr(module, "REWARDS", Benchmark.rewards),
+    )
     if not isinstance(samples, int) or samples < 1:
         raise UsageError(f"{path}: SAMPLES is {samples!r}, but must be a whole number of at least 1")
     if not isinstance(rewards, (tuple, list)) or not all(isinstance(each, str) for each in rewards):
@@ -331,9 +370,9 @@ def _from_module(name: str, module: Any, task: str) -> Benchmark:
         name=name,
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         problems=problems,
-        rewards=tuple(getattr(module, "REWARDS", ("accuracy",))),
+        rewards=tuple(getattr(module, "REWARDS", Benchmark.rewards)),
         judged=tuple(getattr(module, "JUDGED", ())),
-        samples=getattr(module, "SAMPLES", 4),
+        samples=getattr(module, "SAMPLES", Benchmark.samples),
         splits=tuple(getattr(module, "SPLITS", ())),
         split=parameters["split"].default,
         settings=settings,

@@ -6,7 +6,7 @@ Per problem only counts are kept, and the votes, so memory grows with the proble
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -37,6 +37,7 @@ class Problem:
     """Counts of one problem. `votes` is answer → [votes, of them correct]."""
 
     content: str
+    text: str = ""  # in words, where a training file is looked through for it
     judged: int = 0
     correct: int = 0
     unjudged: int = 0
@@ -52,19 +53,30 @@ class Figures:
     """Gathers scored records of one benchmark, model and setting; `figures` says what they come to.
 
     The first of `deciding` that a record has says whether it is correct: a value of at least `threshold`.
-    `apart` are those of the file that others are compared with.
+    `apart` are those of the file that others are compared with; `text_of` gives the words of a problem,
+    where they are to be kept.
     """
 
     def __init__(
-        self, origin: dict[str, Any], deciding: Sequence[str], threshold: float, apart: bool = False
+        self,
+        origin: dict[str, Any],
+        deciding: Sequence[str],
+        threshold: float,
+        apart: bool = False,
+        text_of: Callable[[Record], str] | None = None,
     ) -> None:
         self.origin, self.deciding, self.threshold, self.apart = origin, deciding, threshold, apart
+        self.text_of = text_of
         self.problems: dict[str, Problem] = {}
         self.rewards: dict[str, list[float]] = {}
         self.lengths: Counter[str] = Counter()
         self.measured: Counter[str] = Counter()
         self.finishes: Counter[str] = Counter()
         self.mixings: list[float] = []
+        self.seconds: float | None = None  # that the completions took, where they were made here and now
+        self.repeated: frozenset[str] | None = (
+            None  # the problems that a training file has, where one is given
+        )
 
     def add(self, record: Record, *, vote: str | None, mixing: float | None) -> None:
         """Counts one completion. Raises BadInput where it is not scored, or was counted before."""
@@ -74,7 +86,8 @@ class Figures:
         problem = self.problems.get(group)
         if problem is None:
             content = digest(group, record.get("prompt"), record.get("answer"))
-            problem = self.problems[group] = Problem(content)
+            text = self.text_of(record) if self.text_of is not None else ""
+            problem = self.problems[group] = Problem(content, text)
         name = str(record.get("sample", record.get("id")))
         if name in problem.samples:
             raise bad_record(
@@ -113,6 +126,10 @@ class Figures:
         if tokens is not None:
             self.lengths["tokens"] += tokens
             self.measured["tokens"] += 1
+        prompt = said_by(record, "generate").get("prompt_tokens")
+        if isinstance(prompt, int):
+            self.lengths["prompts"] += prompt
+            self.measured["prompts"] += 1
         thinking = said_by(record, "generate").get("thinking_tokens")
         if isinstance(thinking, int):
             self.lengths["thinking"] += thinking
@@ -128,8 +145,10 @@ class Figures:
         total = self.measured["characters"]
         return self.lengths["thinking"] / total if total and self.measured["thinking"] == total else None
 
-    def figures(self, pass_k: Sequence[int] = ()) -> dict[str, Any]:
-        """Everything measured. A figure that the completions cannot give is None.
+    def figures(self, pass_k: Sequence[int] = (), price: Sequence[float] = ()) -> dict[str, Any]:
+        """Everything measured, with what it cost at a `price` of a million tokens in and out.
+
+        A figure that the completions cannot give is None.
 
         Completions that could not be judged are counted as `unjudged` and left out of the rates;
         `pass@1_if_unjudged_wrong` is what pass@1 comes to if none of them is right.
@@ -140,7 +159,10 @@ class Figures:
         total, unjudged = sum(sizes), sum(each.unjudged for each in problems)
         interval = statistics.clustered_interval(counts) if counts else None
         made: dict[str, Any] = {
-            **{name: self.origin.get(name) for name in ("benchmark", "split", "model", "revision")},
+            **{
+                name: self.origin.get(name)
+                for name in ("benchmark", "split", "protocol", "model", "revision")
+            },
             **({"step": self.origin["step"]} if "step" in self.origin else {}),
             "pass@1": statistics.pass_at_1(counts) if counts else None,
             "pass@1_low": interval.low if interval else None,
@@ -167,6 +189,8 @@ class Figures:
             "threshold": self.threshold,
             **{f"rewards/{name}/mean": value for name, value in self._means().items()},
             **self._lengths(total),
+            **self._cost(total, price),
+            **self._overlap(),
             "mixing": fmean(self.mixings) if self.mixings else None,
             "digest": digest(sorted(each.content for each in problems)),
             "settings": self.origin.get("settings"),
@@ -195,6 +219,42 @@ class Figures:
             "completions/clipped_ratio": self.finishes["length"] / finished if finished else None,
         }
 
+    def _cost(self, total: int, price: Sequence[float]) -> dict[str, Any]:
+        """Tokens in are those of a prompt for each of its completions, as servers count them."""
+        counted = {"tokens_in": "prompts", "tokens_out": "tokens"}
+        made: dict[str, Any] = {
+            name: self.lengths[unit] if self.measured[unit] == total else None
+            for name, unit in counted.items()
+        }
+        spent = list(made.values())
+        if price:
+            known = None not in spent
+            made["cost"] = sum(n * per for n, per in zip(spent, price, strict=True)) / 1e6 if known else None
+            made["price"] = list(price)
+        if self.seconds is not None:
+            made["seconds"] = self.seconds
+            out = made["tokens_out"]
+            made["tokens_per_second"] = out / self.seconds if out is not None and self.seconds else None
+        return made
+
+    def _overlap(self) -> dict[str, Any]:
+        """pass@1 of the problems that a training file has, and of the others."""
+        if self.repeated is None:
+            return {}
+        made: dict[str, Any] = {"contaminated": len(self.repeated & set(self.problems))}
+        made["contamination"] = made["contaminated"] / len(self.problems)
+        for name, wanted in (("contaminated", True), ("clean", False)):
+            counts = [
+                (each.judged, each.correct)
+                for key, each in self.problems.items()
+                if each.judged and (key in self.repeated) == wanted
+            ]
+            interval = statistics.clustered_interval(counts) if counts else None
+            made[f"pass@1_{name}"] = statistics.pass_at_1(counts) if counts else None
+            made[f"pass@1_{name}_low"] = interval.low if interval else None
+            made[f"pass@1_{name}_high"] = interval.high if interval else None
+        return made
+
 
 def origin_of(record: Record, benchmark: str | None) -> dict[str, Any]:
     """What a completion was made of: benchmark, model, and every setting in its `meta`.
@@ -220,6 +280,7 @@ def origin_of(record: Record, benchmark: str | None) -> dict[str, Any]:
         **({"step": steps[-1]} if steps else {}),  # of the training that these are rollouts of
         "benchmark": benchmark or source.get("source"),
         "split": source.get("split"),
+        "protocol": source.get("protocol"),
         "model": settings.pop("model", None),
         "revision": settings.pop("revision", None),
         "settings": settings,

@@ -70,6 +70,7 @@ class Tally:
     decide: Sequence[str] = ()
     threshold: float = 1.0
     apart: str = ""
+    text_of: Callable[[Record], str] | None = None  # the words of a problem, where they are wanted
     rows: dict[str, Figures] = field(default_factory=dict)
 
     def count(
@@ -95,7 +96,7 @@ class Tally:
             key = digest({**origin, "versions": None}, apart)
             if key not in self.rows:
                 decides = self.decide or decide or _deciding(record, specs)
-                self.rows[key] = Figures(origin, decides, self.threshold, apart)
+                self.rows[key] = Figures(origin, decides, self.threshold, apart, self.text_of)
             share = language(record).value
             self.rows[key].add(record, vote=vote(record), mixing=None if share is None else 1 - share)
             yield record

@@ -14,8 +14,9 @@ from typing import Any
 
 from stages.evaluation.statistics import Interval
 from stages.evaluation.student import quantile
-from stages.records.record import Record
+from stages.records.record import Record, digest
 
+OF = ("benchmark", "split", "protocol", "model", "revision")  # what a row is of
 BAND = "95 % of the mean over seeds, Student's t"
 
 
@@ -39,6 +40,40 @@ def over_seeds(histories: Sequence[Sequence[Mapping[str, Any]]]) -> list[Record]
         _mean([entries[step] for entries in by_step])
         for step in sorted(set.intersection(*(set(entries) for entries in by_step)))
     ]
+
+
+def spread(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each set of rows of `r1 eval` that differ in the seed alone: what pass@1 each came to, the
+    mean, the standard deviation and the 95 % interval of the mean over seeds.
+    """
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        settings = {**(row["settings"] or {}), "seed": None}
+        key = digest([row.get(name) for name in (*OF, "step", "digest", "decides", "threshold")], settings)
+        alike.setdefault(key, []).append(row)
+    return [_spread(group) for group in alike.values() if len(group) > 1]
+
+
+def _spread(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    each = [row["pass@1"] for row in group]
+    known = [value for value in each if value is not None]
+    found = band(known)
+    return {
+        **{name: group[0].get(name) for name in OF},
+        **({"step": group[0]["step"]} if "step" in group[0] else {}),
+        "spread": "seed",
+        "runs": len(group),
+        "seeds": [(row["settings"] or {}).get("seed") for row in group],
+        "pass@1": statistics.fmean(known) if known else None,
+        "pass@1_low": found.low if found else None,
+        "pass@1_high": found.high if found else None,
+        "interval": BAND,
+        "pass@1_sd": statistics.stdev(known) if len(known) > 1 else None,
+        "pass@1_each": each,
+        "problems": group[0]["problems"],
+        "k": group[0]["k"],
+        "digest": group[0]["digest"],
+    }
 
 
 def _mean(entries: Sequence[Mapping[str, Any]]) -> Record:

@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.checkpoints.checkpoint import versions
 from stages.runtime.report import Report
-from stages.runtime.results import Results
+from stages.runtime.results import Results, Table
 
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
 
@@ -56,6 +56,57 @@ def results(
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems{said}")
     return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
+
+
+def costs(found: list[dict[str, Any]]) -> Table:
+    """What rows cost: tokens, and time and money where they are known."""
+    shown = {"tokens_in": "tokens in", "tokens_out": "tokens out", "seconds": "seconds",
+             "tokens_per_second": "tokens per second", "cost": "cost"}  # fmt: skip
+    there = [key for key in shown if any(each.get(key) is not None for each in found)]
+    rows = [[*_of(each), *(_amount(key, each.get(key)) for key in there)] for each in found]
+    return Table("What it cost", ["benchmark", "model", *(shown[key] for key in there)], rows)
+
+
+def overlaps(found: list[dict[str, Any]]) -> Table:
+    """pass@1 of the problems that a training file has, and of the others."""
+    columns = ["benchmark", "model", "in the file", "pass@1", "of these", "of the others", "95 %"]
+    rows = [
+        [
+            *_of(each),
+            f"{each['contaminated']} of {each['problems']}",
+            *(percent(each[f"pass@1{kind}"]) for kind in ("", "_contaminated", "_clean")),
+            f"{percent(each['pass@1_clean_low'])} – {percent(each['pass@1_clean_high'])}",
+        ]
+        for each in found
+    ]
+    return Table("Problems that the training file has", columns, rows)
+
+
+def spreads(found: list[dict[str, Any]]) -> Table:
+    """pass@1 over runs that differ in the seed."""
+    columns = ["benchmark", "model", "runs", "mean", "95 % of the mean", "sd", "each"]
+    rows = [
+        [
+            *_of(each),
+            str(each["runs"]),
+            percent(each["pass@1"]),
+            f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
+            percent(each["pass@1_sd"]),
+            ", ".join(map(percent, each["pass@1_each"])),
+        ]
+        for each in found
+    ]
+    return Table("Spread over seeds", columns, rows)
+
+
+def _of(each: dict[str, Any]) -> list[str]:
+    return [str(each["benchmark"] or "-"), named(each["model"])]
+
+
+def _amount(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if key == "cost" else f"{value:,.1f}"
 
 
 def named(model: Any) -> str:

@@ -1,4 +1,4 @@
 """Tasks of lm-eval: found, asked and judged by that package, which is imported only here.
 
-May import: records, runtime.
+May import: formats, records, runtime.
 """

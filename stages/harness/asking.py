@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.harness.tasks import is_file, load
+from stages.harness.tasks import is_file
 from stages.records.record import Record, digest
 from stages.runtime.errors import UsageError, said
 
@@ -22,13 +22,13 @@ NEUTRAL = {
 }
 
 
-def asked(task: str, shots: int | None = None) -> Iterator[Record]:
-    """The problems of the task, in its order.
+def asked(task: str, shots: int | None, found: Any, *, rows: bool = False) -> Iterator[Record]:
+    """The problems of the task, in its order, as it was `found`.
 
-    `lm_eval` names what judges an answer. Where texts are to be compared that may follow, `continuations` has
-    them: each a text that follows the prompt, or a pair of another prompt and its text.
+    `lm_eval` names what judges an answer, with its row of the data where `rows`. Where texts are to be
+    compared that may follow, `continuations` has them: each a text that follows the prompt, or a pair of
+    another prompt and its text.
     """
-    found = load(task)
     examples = found.config.num_fewshot or 0
     if shots is not None:
         if found.config.num_fewshot == 0 and shots:
@@ -52,7 +52,11 @@ def asked(task: str, shots: int | None = None) -> Iterator[Record]:
             prompt=prompt,
             answer=answer,
             kind="lm_eval",
-            lm_eval={"task": task, "item": index, "digest": digest_of(row)},
+            lm_eval={
+                "task": task,
+                "item": index,
+                **({"row": row} if rows else {"digest": digest_of(row)}),
+            },
             place=f"lm_eval:{task}[{index}]",
         )
         if found.OUTPUT_TYPE != "generate_until":
@@ -67,13 +71,12 @@ def digest_of(row: Any) -> str:
     return digest(repr(sorted(row.items())) if isinstance(row, dict) else repr(row))
 
 
-def sampling(task: str) -> dict[str, Any]:
+def sampling(task: str, config: Any) -> dict[str, Any]:
     """How the task wants answers sampled, by the names of r1's options. Raises UsageError for what r1 cannot
     do."""
-    found = load(task)
-    if found.OUTPUT_TYPE != "generate_until":
+    if config.output_type != "generate_until":
         return {}
-    given = dict(found.config.generation_kwargs or {})
+    given = dict(config.generation_kwargs or {})
     for name, value in given.items():
         if name not in PLAIN and value is not None and value not in NEUTRAL.get(name, ()):
             raise UsageError(f"lm_eval:{task} samples with {name}={value}, which r1 does not")
@@ -85,15 +88,15 @@ def sampling(task: str) -> dict[str, Any]:
             "top_p": float(given.get("top_p") or 1),
             "top_k": int(given.get("top_k") or 0),
             "max_tokens": int(most),
-            "stop": stops(found),
+            "stop": stops(config),
         }
     except (TypeError, ValueError) as error:
         raise UsageError(f"lm_eval:{task}: generation_kwargs: {said(error)}") from None
 
 
-def stops(found: Any) -> tuple[str, ...]:
+def stops(config: Any) -> tuple[str, ...]:
     """The texts at which the task ends an answer."""
-    until = (found.config.generation_kwargs or {}).get("until") or ()
+    until = (config.generation_kwargs or {}).get("until") or ()
     return tuple(str(text) for text in ([until] if isinstance(until, str) else until) if text)
 
 

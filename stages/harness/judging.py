@@ -20,15 +20,14 @@ class Judged(NamedTuple):
     taken: str
 
 
-def judged(found: Any, index: int, answer: str | list[tuple[float, bool]]) -> Judged:
-    """The metrics of item `index` of a task for a text, or for the log-likelihoods of what was to compare,
-    each with whether it was the likeliest text."""
+def judged(found: Any, row: Any, answer: str | list[tuple[float, bool]]) -> Judged:
+    """The metrics of a task's item `row` for a text, or for the log-likelihoods of what was to compare, each
+    with whether it was the likeliest text."""
     from lm_eval.api.instance import Instance
 
-    row = found.task_docs[index]
     responses: list[Any] = [written(found, answer)] if isinstance(answer, str) else list(answer)
     requests = [
-        Instance("generate_until", row, (), k, (found.task_name, index, 1), [response])
+        Instance("generate_until", row, (), k, (found.task_name, 0, 1), [response])
         for k, response in enumerate(responses)
     ]
     values: dict[str, float] = {}
@@ -55,7 +54,7 @@ def written(found: Any, text: str) -> str:
     """What of a completion the task looks at: without the thinking, up to the first text that ends it."""
     if THOUGHT in text:
         text = text.rpartition(THOUGHT)[2].lstrip()
-    for stop in stops(found):
+    for stop in stops(found.config):
         text = text.partition(stop)[0]
     return text
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import functools
 import logging
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from stages.runtime.errors import Unavailable, UsageError, near, said
+from stages.runtime.errors import BadInput, Unavailable, UsageError, near, said
 
 INSTALL = "pip install -c constraints.txt -e '.[lm-eval]'"
 YAML = (".yaml", ".yml")
 LOCAL = ("json", "csv", "parquet", "text", "arrow", "pandas", "xml")  # readers of files, no data sets
 KINDS = ("generate_until", "multiple_choice", "loglikelihood")
-NAME = re.compile(r"^task:([^\n]*)", re.MULTILINE)  # of the task of a YAML file
+NAME = re.compile(r"^[\"']?task[\"']?:([^\n]*)", re.MULTILINE)  # of the task of a YAML file
+SEED = 0  # of what a task does by chance with its data: lm-eval's own
+SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 SHOWN = 3  # of a group's tasks, in a message
+
+_JUDGES: dict[str, Any] = {}  # tasks that were built to judge
 
 
 def is_file(task: str) -> bool:
@@ -35,10 +42,7 @@ def load(task: str) -> Any:
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._factory import TaskFactory
 
-    entry = _own(task) if is_file(task) else _published(task)
-    if str(entry.kind.name) == "GROUP":
-        raise UsageError(_several(task, _members(entry)))
-    _refuse(task, entry.cfg)
+    entry = _entry(task)
     try:
         found = TaskFactory().build(entry, registry={})
     except (ImportError, AssertionError) as error:  # with which tasks ask for a version
@@ -61,10 +65,69 @@ def load(task: str) -> Any:
     return found
 
 
+@functools.lru_cache(maxsize=64)
+def _entry(task: str) -> Any:
+    """What the package, or the file, says of the task. UsageError for what is none, or not for here."""
+    entry = _own(task) if is_file(task) else _published(task)
+    if str(entry.kind.name) == "GROUP":
+        raise UsageError(_several(task, _members(entry)))
+    _refuse(task, entry.cfg)
+    return entry
+
+
+def config(task: str) -> Any:
+    """What the task says of itself; its data is not read."""
+    library()
+    from lm_eval.config.task import TaskConfig
+
+    known = {each.name for each in fields(TaskConfig)}
+    return TaskConfig(**{key: value for key, value in deepcopy(_entry(task).cfg).items() if key in known})
+
+
+def over(task: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], place: str) -> Any:
+    """The task of the package over these rows by their splits, in place of the data that it names.
+
+    Raises BadInput, which names the `place` of the rows, where it cannot be asked of them.
+    """
+    settings = config(task)
+    changed = {name: None for name in SPLITS if getattr(settings, name) not in rows}
+    return _built(task, rows, changed, place)
+
+
+def judge(task: str, row: Mapping[str, Any]) -> Any:
+    """The task of the package as what judges answers to its items, of which `row` is one; no data is read."""
+    if task not in _JUDGES:
+        changed = dict.fromkeys((*SPLITS, "process_docs", "fewshot_config", "num_fewshot"))
+        _JUDGES[task] = _built(task, {"test": [row]}, {**changed, "test_split": "test"}, "the record's row")
+    return _JUDGES[task]
+
+
+def _built(
+    task: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], changed: Mapping[str, Any], place: str
+) -> Any:
+    library()
+    import datasets  # type: ignore[import-untyped]
+    from lm_eval.tasks._factory import TaskFactory
+
+    entry, state = _entry(task), random.getstate()
+    random.seed(SEED)  # some put the options of a question in an order by chance
+    try:
+        made = {split: datasets.Dataset.from_list(list(map(dict, each))) for split, each in rows.items()}
+        overrides = {**changed, "dataset_kwargs": None, "custom_dataset": lambda **_: made}
+        return TaskFactory().build(entry, overrides=overrides, registry={})
+    except (ImportError, AssertionError) as error:  # with which tasks ask for a version
+        raise Unavailable(f"lm_eval:{task} needs a library: {said(error)}") from error
+    except Exception as error:  # of the columns, and of the task's templates and functions on them
+        what = f"lm_eval:{task} does not read it: {type(error).__name__}: {said(error)}"
+        raise BadInput(what, place=place, remedy="take the published file") from error
+    finally:
+        random.setstate(state)
+
+
 def library() -> Any:
     """The package. Raises Unavailable where it is not installed."""
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
         import lm_eval
     except ImportError as error:
         if error.name not in ("lm_eval", "datasets"):

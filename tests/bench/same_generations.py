@@ -3,10 +3,14 @@
     pip install -c constraints.txt -e '.[lm-eval]'
     python tests/bench/same_generations.py [RULE...]
 
-RULE is gsm8k, math, mmlu_pro or spans (DROP and BBQ, by lm_eval_rules.py); all by default. Generations are
-those of the data folder, which R1_DATA names: 500 solutions of GSM8K by two models, with labels; the pairs of
-Math-Verify's tests, and MATH-500's own solutions with those of other problems; 3,000 answers of Mixtral to
-MMLU-Pro. Each item that differs is a line, which says what is right where a label says so.
+RULE is gsm8k, math, mmlu_pro, spans (DROP and BBQ, by lm_eval_rules.py) or lighteval; all but the last by
+default. LIGHTEVAL names the Python of an environment with lighteval, whose requirements are not r1's: its
+metrics judge GSM8K and MATH-500, too.
+
+Generations are those of the data folder, which R1_DATA names: 500 solutions of GSM8K by two models, with
+labels; the pairs of Math-Verify's tests, and MATH-500's own solutions with those of other problems; 3,000
+answers of Mixtral to MMLU-Pro. Each item that differs is a line, which says what is right where a label says
+so.
 """
 
 from __future__ import annotations
@@ -77,7 +81,7 @@ def gsm8k(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     docs = [{"question": row["question"], "answer": f"#### {row['gold']}"} for row in data]
     found = task(folder, "gsm8k", settings, docs)
     texts = ["\n#### ".join(row["prediction"].rsplit("\nA: ", 1)) for row in data]
-    theirs = [judged(found, index, text).values for index, text in enumerate(texts)]
+    theirs = [judged(found, row, text).values for row, text in zip(found.task_docs, texts, strict=True)]
 
     def items(metric: str) -> Iterator[Item]:
         for row, text, values in zip(data, texts, theirs, strict=True):
@@ -96,7 +100,9 @@ def letters(folder: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     )
     docs = [{"question": row["question"], "answer": row["answer"]} for row in data]
     found = task(folder, "mmlu_pro", {**settings, "doc_to_text": "{{question}}"}, docs)
-    theirs = [judged(found, index, row["output"]).values for index, row in enumerate(data)]
+    theirs = [
+        judged(found, doc, row["output"]).values for doc, row in zip(found.task_docs, data, strict=True)
+    ]
 
     def items(rule: Callable[[dict[str, Any]], Any]) -> Iterator[Item]:
         for row, values in zip(data, theirs, strict=True):
@@ -142,6 +148,57 @@ def math(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     )
 
 
+THEIRS = """
+import json, sys
+from lighteval.metrics.dynamic_metrics import MultilingualExtractiveMatchMetric
+from lighteval.metrics.utils.extractive_match_utils import ExprExtractionConfig, LatexExtractionConfig
+from lighteval.models.model_output import ModelResponse
+from lighteval.tasks.requests import Doc
+from lighteval.utils.language import Language
+
+said = (ExprExtractionConfig(), LatexExtractionConfig(boxed_match_priority=0))
+metrics = {
+    name: MultilingualExtractiveMatchMetric(language=Language.ENGLISH, fallback_mode="first_match",
+        precision=5, gold_extraction_target=(gold,), pred_extraction_target=said, aggregation_function=max)
+    for name, gold in {"expr": ExprExtractionConfig(), "latex": LatexExtractionConfig()}.items()
+}
+for line in sys.stdin:
+    kind, gold, text = json.loads(line)
+    doc = Doc(task_name="", query="", choices=[gold], gold_index=0)
+    print(json.dumps(float(metrics[kind].compute(doc=doc, model_response=ModelResponse(text=[text])))))
+"""
+
+
+def lighteval(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
+    """Its metrics expr_gold_metric, of its task gsm8k, and latex_gold_metric, for solutions in a box."""
+
+    def items(kind: str, pairs: list[tuple[str, str, dict[str, Any], bool | None]]) -> Iterator[Item]:
+        given = "".join(json.dumps([kind, gold, record["completion"]]) + "\n" for _, gold, record, _ in pairs)
+        line = [os.environ["LIGHTEVAL"], "-c", THEIRS]
+        done = subprocess.run(line, input=given, stdout=subprocess.PIPE, text=True, check=True)
+        for (name, _, record, right), value in zip(pairs, done.stdout.split(), strict=True):
+            yield Item(name, accuracy(record).value, float(value), right, record["completion"][-60:])
+
+    solved: list[tuple[str, str, dict[str, Any], bool | None]] = []
+    for row in rows("grader/gsm8k_openai.jsonl"):
+        text = "\n#### ".join(row["prediction"].rsplit("\nA: ", 1))
+        record = {"prompt": row["question"], "answer": row["gold"], "completion": text}
+        solved.append((f"gold {row['gold']}", f" #### {row['gold']}", record, row["label"]))
+    yield "GSM8K: accuracy, lighteval's expr_gold_metric", items("expr", solved)
+    problems = rows("math/math500.jsonl")
+    boxed: list[tuple[str, str, dict[str, Any], bool | None]] = [
+        (
+            f"gold {row['answer']}",
+            row["solution"],
+            {"answer": row["answer"], "completion": f"So it is $\\boxed{{{other['answer']}}}$."},
+            row["answer"] == other["answer"],
+        )
+        for index, row in enumerate(problems)
+        for other in (row, problems[index - 1])
+    ]
+    yield "MATH-500, own and other answers: accuracy, lighteval's latex_gold_metric", items("latex", boxed)
+
+
 def spans() -> None:
     """DROP and BBQ, of which there are no generations here: made by chance."""
     import lm_eval
@@ -160,15 +217,15 @@ def report(title: str, items: Iterator[Item]) -> None:
     if labelled:
         print(f"   of those that differ {len(labelled)} have a label, which says what r1 says in {agree}")
     for each in unlike[:SHOWN]:
-        print(f"   {each.name}: r1 {each.ours}, lm-eval {each.theirs:g}, label {each.right}: {each.said!r}")
+        print(f"   {each.name}: r1 {each.ours}, the other {each.theirs:g}, label {each.right}: {each.said!r}")
 
 
-RULES = {"gsm8k": gsm8k, "math": math, "mmlu_pro": letters}
+RULES = {"gsm8k": gsm8k, "math": math, "mmlu_pro": letters, "lighteval": lighteval}
 
 
 def main(*names: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name in names or (*RULES, "spans"):
+        for name in names or ("gsm8k", "math", "mmlu_pro", "spans"):
             if name == "spans":
                 spans()
                 continue

@@ -131,6 +131,7 @@ def test_an_origin_holds_every_setting_but_those_of_one_completion() -> None:
     assert origin_of(record, None) == {
         "benchmark": "gsm8k",
         "split": "test",
+        "protocol": None,
         "model": "m",
         "revision": "r",
         "settings": {"seed": 3},
