@@ -41,16 +41,17 @@ def unchanged(model: str) -> Iterator[None]:
     Whatever the block has loaded is then of no version. It raises that, too, in place of the errors this
     leads to.
     """
-    before = _stamps(model)
+    before = stamps(model)
     try:
         yield
     except Exception as error:
-        _compare(before, model, error)
+        refuse_changed(model, before, error)
         raise
-    _compare(before, model, None)
+    refuse_changed(model, before)
 
 
-def _stamps(model: str) -> dict[Path, tuple[int, int, int]]:
+def stamps(model: str) -> dict[Path, tuple[int, int, int]]:
+    """What tells whether a file of the directory `model` is changed, for `refuse_changed`."""
     directory = Path(model)
     found = {}
     for path in directory.iterdir() if directory.is_dir() else ():
@@ -61,8 +62,11 @@ def _stamps(model: str) -> dict[Path, tuple[int, int, int]]:
     return found
 
 
-def _compare(before: dict[Path, tuple[int, int, int]], model: str, error: Exception | None) -> None:
-    after = _stamps(model)
+def refuse_changed(
+    model: str, before: dict[Path, tuple[int, int, int]], error: Exception | None = None
+) -> None:
+    """Raises StreamError where a file of `model` is not what it was when its stamps were `before`."""
+    after = stamps(model)
     for path in sorted({*before, *after}):
         if before.get(path) != after.get(path):
             raise StreamError(

@@ -41,6 +41,12 @@ def hold_memory() -> None:
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def give_back_memory() -> None:
+    """Gives the system what is free, where the C library is glibc: blocks that no larger one fits into."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @functools.cache
 def hide_unneeded() -> None:
     """Makes libraries look absent to transformers that it would load for nothing.

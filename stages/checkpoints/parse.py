@@ -21,6 +21,14 @@ BITS = {
 }  # fmt: skip
 
 
+class Entry(NamedTuple):
+    """A tensor in a safetensors file: its type by the file's name, and where its bytes begin."""
+
+    dtype: str
+    shape: list[int]
+    begin: int
+
+
 class Held(NamedTuple):
     """What the weight files hold: how many tensors, and how many elements in all of them."""
 
@@ -68,7 +76,12 @@ def weights_of(directory: Path) -> Held:
 
 
 def read_header(path: Path) -> dict[str, list[int]]:
-    """The shapes of the tensors in a safetensors file. Raises BadInput where it is no whole one.
+    """The shapes of the tensors in a safetensors file. Raises BadInput where it is no whole one."""
+    return {name: entry.shape for name, entry in read_entries(path).items()}
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """The tensors in a safetensors file. Raises BadInput where it is no whole one.
 
     It begins with 8 bytes that give the length of a header in JSON; the tensors follow without gaps.
     """
@@ -93,7 +106,10 @@ def read_header(path: Path) -> dict[str, list[int]]:
     if missing:
         what = f"{missing} bytes are missing" if missing > 0 else f"{-missing} bytes are too many"
         raise wrong(path, f"broken: {what}")
-    return shapes
+    return {
+        name: Entry(header[name]["dtype"], shape, 8 + length + header[name]["data_offsets"][0])
+        for name, shape in shapes.items()
+    }
 
 
 def _shape(entry: dict[str, Any]) -> list[int]:

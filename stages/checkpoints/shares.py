@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stages.checkpoints import shards
+from stages.checkpoints.shards import Ranges
 
 STEM = "rank_{:05d}"
 
@@ -28,7 +29,7 @@ class Share(NamedTuple):
 def write(directory: Path, rank: int, shares: Iterable[Share]) -> list[Path]:
     """The files of `rank`, each of bounded size."""
     stem = STEM.format(rank)
-    shards.write(directory, stem, ((f"{name}@{start}", values) for name, start, values in shares))
+    shards.write(directory, stem, (shards.piece(f"{name}@{start}", values) for name, start, values in shares))
     return sorted(directory.glob(f"{stem}*"))
 
 
@@ -36,15 +37,12 @@ class Stored:
     """What all ranks wrote into `directory`. Nothing but names is held; every read goes to the files."""
 
     def __init__(self, directory: Path) -> None:
-        from safetensors import safe_open
-
-        self._parts: dict[str, list[tuple[int, int, str, Any]]] = {}
-        for path in sorted(directory.glob(f"{STEM.format(0)[:5]}*.safetensors")):
-            opened = safe_open(path, "pt")
-            for key in opened.keys():  # noqa: SIM118 - it is no dictionary
-                name, _, start = key.rpartition("@")
-                (size,) = opened.get_slice(key).get_shape()
-                self._parts.setdefault(name, []).append((int(start), int(start) + size, key, opened))
+        self._parts: dict[str, list[tuple[int, int, str]]] = {}
+        self._held = Ranges(sorted(directory.glob(f"{STEM.format(0)[:5]}*.safetensors")))
+        for key in self._held:
+            name, _, start = key.rpartition("@")
+            (size,) = self._held.shape(key)
+            self._parts.setdefault(name, []).append((int(start), int(start) + size, key))
         for parts in self._parts.values():
             parts.sort(key=lambda part: part[:2])
 
@@ -59,10 +57,10 @@ class Stored:
         """The numbers `[start, stop)` of a tensor. Raises ValueError where one of them is in no file."""
         found: list[Tensor] = []
         at = start
-        for begin, end, key, opened in self._parts.get(name, ()):
+        for begin, end, key in self._parts.get(name, ()):
             if begin <= at < min(end, stop):
                 last = min(end, stop)
-                found.append(opened.get_slice(key)[at - begin : last - begin])
+                found.append(self._held.read(key, at - begin, last - begin))
                 at = last
         if at < stop:
             raise ValueError(f"it has no {name} at {at}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from stages.checkpoints import shards
 from stages.checkpoints.parse import INDEX, read_json
+from stages.checkpoints.shards import Piece
 from stages.runtime.errors import R1Error
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
@@ -19,8 +21,13 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 def tensors_of(directory: Path) -> Iterator[tuple[str, Tensor]]:
     """All tensors of a checkpoint, one at a time; of files beside those that its index names, none."""
+    return shards.read(directory, stem_of(directory))
+
+
+def stem_of(directory: Path) -> str:
+    """How the names of a checkpoint's files of weights begin."""
     whole = (directory / INDEX).exists() or any(directory.glob("model*.safetensors"))
-    return shards.read(directory, "model" if whole else "")
+    return "model" if whole else ""
 
 
 def cast(tensors: Iterator[tuple[str, Tensor]], dtype: str, exact: set[str]) -> Iterator[tuple[str, Tensor]]:
@@ -28,15 +35,33 @@ def cast(tensors: Iterator[tuple[str, Tensor]], dtype: str, exact: set[str]) -> 
 
     Raises R1Error where a number is too large for `dtype`.
     """
-    wanted = getattr(torch, dtype)
     for name, tensor in tensors:
-        if tensor.dtype not in FLOATS or tensor.dtype == wanted or any(part in name for part in exact):
-            yield name, tensor
-            continue
-        made = tensor.to(wanted)
-        if torch.isinf(made).any() and not torch.isinf(tensor).any():
-            raise R1Error(f"{name} has numbers that {dtype} cannot hold; give --dtype bfloat16")
-        yield name, made
+        yield name, _cast(name, tensor, _type_in(name, tensor.dtype, dtype, exact))
+
+
+def cast_pieces(pieces: Iterator[Piece], dtype: str, exact: set[str]) -> Iterator[Piece]:
+    """As `cast`, of tensors that are not read yet; the error is raised where one is made."""
+    for each in pieces:
+        wanted = _type_in(each.name, each.dtype, dtype, exact)
+        yield each._replace(dtype=wanted, make=partial(_made, each, wanted))
+
+
+def _made(each: Piece, wanted: torch.dtype) -> Tensor:
+    return _cast(each.name, each.make(), wanted)
+
+
+def _type_in(name: str, present: torch.dtype, dtype: str, exact: set[str]) -> torch.dtype:
+    kept = present not in FLOATS or any(part in name for part in exact)
+    wanted: torch.dtype = present if kept else getattr(torch, dtype)
+    return wanted
+
+
+def _cast(name: str, tensor: Tensor, wanted: torch.dtype) -> Tensor:
+    made = tensor.to(wanted)
+    if made is not tensor and torch.isinf(made).any() and not torch.isinf(tensor).any():
+        dtype = str(wanted).removeprefix("torch.")
+        raise R1Error(f"{name} has numbers that {dtype} cannot hold; give --dtype bfloat16")
+    return made
 
 
 def exact_parts(config: dict[str, Any]) -> set[str]:

@@ -21,7 +21,7 @@ manifest_of = read_manifest
 
 
 def make(plan: Plan, out: Path) -> dict[str, Any]:
-    """Makes `out`, and returns its manifest. No more than a file's worth of weights is held, but to merge."""
+    """Makes `out`, and returns its manifest. No more than one tensor of the weights is held, but to merge."""
     with appearing(out) as directory:
         fill(plan, directory)
         training = plan.inputs.get("training")
@@ -52,16 +52,16 @@ def fill(plan: Plan, directory: Path) -> None:
     if plan.alone:
         shutil.copyfile(plan.source / ADAPTER, directory / ADAPTER)
         stem = Path(WEIGHTS).stem
-        tensors = weights.cast(shards.read(plan.source, stem), plan.dtype, set())
-        shards.write(directory, stem, tensors, math.inf)
+        pieces = weights.cast_pieces(shards.pieces(plan.source, stem), plan.dtype, set())
+        shards.write(directory, stem, pieces, math.inf)
         return
     held = plan.source
     if plan.adapter is not None:
         held = directory / ".merged"
         _merge(plan.source, plan.adapter, held)
     exact = weights.exact_parts(read_json(plan.source / "config.json"))
-    tensors = weights.cast(weights.tensors_of(held), plan.dtype, exact)
-    shards.write(directory, "model", tensors, int(plan.shard * 1e9))
+    pieces = weights.cast_pieces(shards.pieces(held, weights.stem_of(held)), plan.dtype, exact)
+    shards.write(directory, "model", pieces, int(plan.shard * 1e9))
     if held != plan.source:
         shutil.rmtree(held)
     if plan.adapter is not None and (own := chat_template_of(plan.adapter)) is not None:

@@ -50,7 +50,8 @@ def faster(weights: list[Tensor]) -> float:
     spent = {}
     for dtype in (torch.float32, torch.bfloat16):
         pairs = [
-            (weight.new_ones(ROWS, weight.shape[1], dtype=dtype), weight.to(dtype)) for weight in weights
+            (weight.new_ones(ROWS, weight.shape[1], dtype=dtype), weight.to(dtype).contiguous())
+            for weight in weights
         ]
         spent[dtype] = min(_seconds(pairs) for _ in range(3))
     return spent[torch.float32] / spent[torch.bfloat16] if weights else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,23 @@ from torch import Tensor
 from stages.checkpoints import adapter, checkpoint, shards
 from stages.checkpoints.companions import kept_as_is, write_settings
 from stages.checkpoints.loading import hide_unneeded, loading
+from stages.checkpoints.shards import Piece, piece
+from stages.checkpoints.unread import Unread
+from stages.inference.fingerprint import fingerprint
 from stages.inference.transformers.classifier import with_scalar_head
 from stages.inference.transformers.execution import execution_of
 from stages.inference.transformers.flat import flat_logits
-from stages.inference.transformers.model import computes_in_half, described, device_of, laid_out, load_model
+from stages.inference.transformers.model import (
+    computes_in_half,
+    described,
+    device_of,
+    laid_out,
+    load_model,
+    load_unread,
+)
 from stages.inference.transformers.native import call, native_logits
 from stages.inference.transformers.ragged import ATTENTION
+from stages.inference.transformers.reduced import few_layers
 from stages.inference.transformers.reference import OUT_OF_MEMORY
 from stages.objectives.logprobs import token_logprobs
 from stages.runtime.errors import R1Error, Unavailable, UsageError, said
@@ -41,6 +52,9 @@ class Policy:
     rewards = False
     # What a pass goes through where the weights are not all in this process: it calls `compute`.
     through: Callable[[Row, float], tuple[Tensor, Tensor]] | None = None
+    unread: Unread | None = None  # where the weights are that the model does not hold yet
+    checksum = 0  # of what `values` gave
+    stored: Callable[[str, Tensor], Tensor] | None = None  # and the trained ones that a run goes on with
 
     def __init__(
         self,
@@ -51,15 +65,26 @@ class Policy:
         *,
         rewards: bool = False,
         planned: bool = False,
+        shared: bool = False,
     ) -> None:
-        """Where it is `planned`, for a dry run, no weights are loaded, and no pass can be made."""
+        """Where it is `planned`, for a dry run, no weights are loaded, and no pass can be made.
+
+        Where it is `shared`, as each process is to keep a share of every weight, none is read before `values`
+        gives it, if that can be: until then there is no pass either.
+        """
         self.name, self.dtype = name, engine.dtype
         # Of what is loaded: by the end of the run it may be another.
         self.revision = checkpoint.revision(name)
         targets = _targets(lora)
         if lora.lora and isinstance(targets, list) and Path(name).is_dir():
             _check_targets(name, targets, trust=bool(engine.trust_remote_code))
-        self.model = (laid_out if planned else load_model)(name, replace(engine, dtype="float32"))
+        wide = replace(engine, dtype="float32")
+        found = load_unread(name, wide, planned=planned) if shared else None
+        self.loads_whole = shared and found is None
+        if found is not None and not planned:
+            self.model, self.unread = found
+        else:
+            self.model = (laid_out if planned else load_model)(name, wide)
         self.rewards = rewards
         if rewards:
             self.model = with_scalar_head(self.model)
@@ -71,7 +96,17 @@ class Policy:
             self.model = _adapted(self.model, lora, seed, planned=planned)
         self.lora = bool(lora.lora)
         if not execution_of(self.unwrapped).flat:
-            self._check_backward()
+            with self._few_layers():
+                self._check_backward()
+
+    @contextlib.contextmanager
+    def _few_layers(self) -> Iterator[None]:
+        """Where the weights are not read yet: the model with its first layers, which have them."""
+        if self.unread is None:
+            yield
+            return
+        with few_layers(self.unwrapped, always=True), self.unread.filled(self.model.parameters()):
+            yield
 
     def _check_backward(self) -> None:
         """Raises Unavailable where a model's own code computes forwards only, as some kernels and caches
@@ -110,6 +145,32 @@ class Policy:
         for name, weight in self.unwrapped.named_parameters():
             with gathered(weight):
                 yield name, weight.data
+
+    @torch.no_grad()
+    def begin_with(self, read: Callable[[str, Tensor], Tensor]) -> None:
+        """Gives the trainable weights other values: what `read` returns for a name and the weight."""
+        if self.unread is not None:
+            self.stored = read
+            return
+        for name, weight in self.parameters():
+            weight.copy_(read(name, weight))
+
+    def values(self) -> Iterator[tuple[Any, Tensor]]:
+        """Each weight, and its values in float32 as the run begins with them: one at a time, where they are
+        not read yet. Raises StreamError where the model's files are not what they were.
+        """
+        total = 0
+        for name, weight in self.model.named_parameters():
+            values = weight.data
+            if self.stored is not None and weight.requires_grad:
+                values = self.stored(name, weight)
+            elif self.unread is not None and weight in self.unread:
+                values = self.unread.read(weight)
+            total += fingerprint([values])
+            yield weight, values
+        self.checksum = total % 2**64
+        if self.unread is not None:
+            self.unread.refuse_changed()
 
     @property
     def sharded(self) -> bool:
@@ -213,7 +274,7 @@ class Policy:
         self,
         directory: Path | None,
         tokenizer: Any,
-        weights: Iterator[tuple[str, Tensor]] | None = None,
+        weights: Iterable[Piece] | None = None,
         *,
         dtype: str = "auto",
         shard: float = 50.0,
@@ -257,27 +318,25 @@ def _cast(model: Any, dtype: torch.dtype) -> dict[str, Tensor]:
     made: dict[int, Tensor] = {}
     state = dict(model.state_dict())
     for name, weight in model.named_parameters(remove_duplicate=False):
-        if name in state and _follows(model, name, weight):
+        if name in state and _follows(model, name, weight.dtype):
             if id(weight) not in made:
                 made[id(weight)] = weight.detach().to(dtype)
             state[name] = made[id(weight)]
     return state
 
 
-def _follows(model: Any, name: str, weight: Tensor) -> bool:
-    """Whether a weight is kept in the checkpoint's type: some models have parts that must stay in float32."""
+def _follows(model: Any, name: str, dtype: torch.dtype) -> bool:
+    """Whether a weight in `dtype` is kept in the checkpoint's type: some parts must stay in float32."""
     exact = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
-    return weight.is_floating_point() and not any(part in name for part in exact)
+    return dtype.is_floating_point and not any(part in name for part in exact)
 
 
-def _with_buffers(
-    model: Any, weights: Iterator[tuple[str, Tensor]], dtype: torch.dtype
-) -> Iterator[tuple[str, Tensor]]:
+def _with_buffers(model: Any, weights: Iterable[Piece], dtype: torch.dtype) -> Iterator[Piece]:
     """The weights in `dtype`, then what the model's state has besides."""
-    for name, weight in weights:
-        yield name, weight.to(dtype) if _follows(model, name, weight) else weight
+    for each in weights:
+        yield each._replace(dtype=dtype) if _follows(model, each.name, each.dtype) else each
     known = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    yield from ((name, value) for name, value in model.state_dict().items() if name not in known)
+    yield from (piece(name, value) for name, value in model.state_dict().items() if name not in known)
 
 
 def gathered(weights: Any) -> contextlib.AbstractContextManager[Any]:

@@ -14,9 +14,11 @@ from stages.checkpoints.files_in_use import unchanged
 from stages.checkpoints.loading import hide_unneeded, hold_memory, loading, refuse_gaps
 from stages.checkpoints.parse import read_json
 from stages.checkpoints.remote_code import refuse_code
+from stages.checkpoints.unread import Unread, lay_out
 from stages.inference.transformers.execution import Execution
 from stages.inference.transformers.proof import prove
 from stages.inference.transformers.ragged import register
+from stages.inference.transformers.reduced import few_layers
 from stages.objectives.products import adopt, widen
 from stages.runtime.errors import Unavailable
 from stages.runtime.threads import threads
@@ -45,6 +47,45 @@ def load_model(model: str, engine: Engine, adapter: Path | None = None) -> Any:
     with loading(model):  # what the configuration makes impossible shows here
         prove(loaded)
     return loaded
+
+
+def load_unread(model: str, engine: Engine, *, planned: bool = False) -> tuple[Any, Unread] | None:
+    """What `load_model` loads in float32, of weights that are read when they are wanted; None where they
+    cannot be (unread.py). How it is executed is proved by its first layers, unless that is `planned` only.
+    """
+    hide_unneeded()
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    register()
+    torch.set_num_threads(threads(engine.threads))
+    trust, device = bool(engine.trust_remote_code), device_of(engine)
+    with unchanged(model):
+        _check_kind(model, engine.trust_remote_code)
+        with loading(model, trust=trust):
+            _check_size(AutoModelForCausalLM, model, trust=trust)
+            config = AutoConfig.from_pretrained(model, trust_remote_code=trust)
+            outline = described(AutoModelForCausalLM, config, trust=trust)
+        found = None if outline is None else lay_out(model, outline, device)
+        if found is None:
+            return None
+        made, unread = found
+        fixed = not made._can_set_attn_implementation()
+        if fixed and made.config._attn_implementation != "eager":
+            found = lay_out(model, outline, device, attention="eager")
+            if found is None:
+                return None
+            made, unread = found
+        with suppress(OSError):  # not every model has the file
+            made.generation_config = GenerationConfig.from_pretrained(model)
+        made.name_or_path = made.config.name_or_path = model
+        adopt(made)
+        widen(made)
+        if not planned:
+            with few_layers(made, always=True), unread.filled(made.parameters()), loading(model):
+                prove(made)
+    return made, unread
 
 
 def laid_out(model: str, engine: Engine) -> Any:

@@ -76,15 +76,15 @@ def _is_window(name: str, value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def few_layers(model: Any) -> Iterator[None]:
-    """Of a large model on a CPU, or in half precision, takes as many first layers as it takes to have one of
-    each kind.
+def few_layers(model: Any, *, always: bool = False) -> Iterator[None]:
+    """Of a large model on a CPU, or in half precision, and `always` where that is asked, takes as many first
+    layers as it takes to have one of each kind.
     """
     config = model.config.get_text_config()
     layers = getattr(model.base_model, "layers", None)
     count = getattr(config, "num_hidden_layers", 0)
     dear = model.device.type == "cpu" or model.dtype in HALVES
-    large = dear and sum(p.numel() for p in model.parameters()) > FEW
+    large = always or (dear and sum(p.numel() for p in model.parameters()) > FEW)
     if not large or not isinstance(layers, torch.nn.ModuleList) or len(layers) != count:
         yield
         return

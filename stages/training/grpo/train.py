@@ -60,7 +60,7 @@ def train(records: Iterable[Record], settings: Settings, job: Job, teacher: str 
     tokenizer = load_tokenizer(settings.model, engine.trust_remote_code)
     if settings.dry_run:
         engine = replace(engine, deterministic=False)  # that is measured, with weights
-    policy = Policy(settings.model, engine, settings.lora, settings.seed, planned=settings.dry_run)
+    policy = job.policy(settings, engine)
     note_slow(policy.unwrapped, job.report)
     note_faster(policy.unwrapped, engine, job.report.note)
     if job.world.parallelism.checkpointing:
@@ -151,6 +151,8 @@ def _reference(settings: Settings, engine: Engine, policy: Policy, tokenizer: An
     """The model that KL is measured from: the teacher, or the policy as it is; None where none is needed."""
     if not teacher:
         wanted = settings.objective.beta and not settings.lora.lora
+        if wanted and policy.unread is not None:
+            return load_model(settings.model, replace(engine, dtype="float32"))
         return copy.deepcopy(policy.model).eval() if wanted else None
     if load_tokenizer(teacher, engine.trust_remote_code).get_vocab() != tokenizer.get_vocab():
         raise UsageError(

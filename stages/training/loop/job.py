@@ -14,9 +14,11 @@ from stages.evaluation.held_out import HeldOut
 from stages.records.record import digest
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
+from stages.settings.groups import Engine
 from stages.settings.options import binding, recorded
 from stages.training.parallel.agreement import check_alike, check_common
 from stages.training.parallel.world import World
+from stages.training.policy import Policy
 
 # Options that may be others on each machine: how it computes or whom it asks, and paths, of whose content
 # there is a digest.
@@ -54,6 +56,17 @@ class Job:
     def binding(self) -> dict[str, Any]:
         """What of it a resumed run must have in common with the one it goes on with."""
         return {**binding(self.settings), **self.also}
+
+    def policy(self, settings: Any, engine: Engine) -> Policy:
+        """The model that is trained, of which each process is to hold what ZeRO leaves it."""
+        return Policy(
+            settings.model,
+            engine,
+            settings.lora,
+            settings.seed,
+            planned=settings.dry_run,
+            shared=self.world.stage == 3 and not engine.deterministic,  # which is measured with weights
+        )
 
     def compare(self) -> None:
         """Returns where all ranks were started alike: versions, options, a common folder for `out`, the model

@@ -15,6 +15,9 @@ from stages.settings.groups import Parallelism
 
 INSTALL = "pip install -c constraints.txt -e '.[deepspeed]'"
 BUCKET = 50_000_000  # elements reduced at once; DeepSpeed's own default holds 2 GB for it in float32
+# Weights that stay gathered once a layer is computed: under DeepSpeed's own 1e9 a smaller model stays whole.
+LAYERS = {"stage3_max_live_parameters": BUCKET, "stage3_max_reuse_distance": BUCKET}
+USUAL = {stage: {"reduce_bucket_size": BUCKET, **(LAYERS if stage == 3 else {})} for stage in (1, 2, 3)}
 # What options say already, and what stands for it.
 TAKEN = {
     "optimizer": "--lr and the options beside it",
@@ -99,6 +102,14 @@ def check_parallelism(parallelism: Parallelism, *, dtype: str, lora: bool, plann
         raise Unavailable("--zero needs DeepSpeed, which is not installed", install=INSTALL)
 
 
+def stage_of(parallelism: Parallelism) -> int:
+    """The stage of ZeRO; 0 without DeepSpeed. Raises what `configuration` raises."""
+    if not parallelism.zero and parallelism.deepspeed is None:
+        return 0
+    config = configuration(parallelism, clip=1.0, dtype="auto", device="cpu", half=False, lora=False)
+    return int(config["zero_optimization"]["stage"])
+
+
 def configuration(
     parallelism: Parallelism, *, clip: float, dtype: str, device: str, half: bool, lora: bool
 ) -> dict[str, Any]:
@@ -155,7 +166,7 @@ def configuration(
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": bf16, "check_grad_overflow": True},
         "data_types": {"grad_accum_dtype": "fp32"},
-        "zero_optimization": {"reduce_bucket_size": BUCKET, **zero, "stage": stage},
+        "zero_optimization": {**USUAL[stage], **zero, "stage": stage},
     }
 
 

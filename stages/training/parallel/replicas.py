@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from stages.checkpoints.shards import Piece
 from stages.checkpoints.shares import Share, Stored
 from stages.settings.groups import Optimizer
 from stages.training.parallel.world import World
@@ -43,9 +44,9 @@ class Strategy(Protocol):
     def restore(self, stored: Stored) -> None:
         """Takes over what the ranks of another world, or of this one, wrote of their `state`."""
 
-    def weights(self) -> Iterator[tuple[str, Tensor]] | None:
-        """All weights of the model in float32, one at a time, for a checkpoint; None where the model holds
-        them.
+    def weights(self) -> Iterator[Piece] | None:
+        """All weights of the model in float32 for a checkpoint, each gathered as it is made; None where the
+        model holds them.
         """
 
 
@@ -99,7 +100,7 @@ class Replicas:
                     self.adamw.state[weight][key] = value.to(weight.device)
 
     def weights(self) -> None:
-        return None
+        self.adamw.zero_grad(set_to_none=True)  # their memory is what weights of another type are made in
 
 
 def adamw(policy: Policy, optimizer: Optimizer) -> dict[str, Any]:

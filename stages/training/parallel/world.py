@@ -19,7 +19,7 @@ from stages.runtime.errors import PeerLost, R1Error, UsageError
 from stages.runtime.report import SILENT, Report
 from stages.runtime.threads import cores
 from stages.settings.groups import Engine, Parallelism
-from stages.training.parallel.configuration import check_started
+from stages.training.parallel.configuration import check_started, stage_of
 from stages.training.parallel.peers import MARGIN, Peers
 
 # Of what waits for a rank that may work for days, as where a teacher samples; `Peers` ends it where one falls
@@ -48,6 +48,11 @@ class World:
         """Whether DeepSpeed shares out what training holds in memory; without it every rank holds all of
         it."""
         return bool(self.parallelism.zero) or self.parallelism.deepspeed is not None
+
+    @property
+    def stage(self) -> int:
+        """That of ZeRO; 0 without it."""
+        return stage_of(self.parallelism)
 
     @property
     def host(self) -> str:

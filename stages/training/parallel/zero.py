@@ -12,12 +12,15 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from stages.checkpoints.loading import give_back_memory
+from stages.checkpoints.shards import Piece
 from stages.checkpoints.shares import Share, Stored
 from stages.runtime.errors import Unavailable, UsageError
 from stages.settings.groups import Optimizer
@@ -97,6 +100,11 @@ class Zero:
             head = policy.head.weight
             deepspeed.zero.register_external_parameter(module, head)
         with _configured(world.parallelism.deepspeed):
+            if policy.unread is not None:
+                shares = deepspeed.zero.Init(config_dict_or_path=config)
+        if policy.unread is not None:
+            self._share_out(shares)
+        with _configured(world.parallelism.deepspeed):
             self.engine, *_ = deepspeed.initialize(
                 model=module, optimizer=self.adamw, config=config, dist_init_required=False
             )
@@ -104,7 +112,18 @@ class Zero:
             group.set_timeout(world.timeout)
         self.adamw.zero, self.adamw.decays = self.engine.optimizer, bool(optimizer.weight_decay)
         self._begin_moments()
+        if device == "cpu":  # what was laid out anew is free now, in blocks too small for what follows
+            give_back_memory()
         policy.through = self.engine
+
+    def _share_out(self, shares: Any) -> None:
+        """Reads one weight after the other, and keeps a share of it; DeepSpeed itself would have rank 0 send
+        every whole one.
+        """
+        for weight, values in self.policy.values():
+            weight.data = values.to(weight.device, shares.dtype)
+            shares._convert_to_deepspeed_param(weight)
+            weight.partition()
 
     def begin(self) -> None:
         return None
@@ -163,20 +182,24 @@ class Zero:
         kept |= {key: self.adamw.state[flat][key].narrow(0, place, size) for key in moments}
         return start, kept
 
-    def weights(self) -> Iterator[tuple[str, Tensor]] | None:
+    def weights(self) -> Iterator[Piece] | None:
         if self.whole and not self.bf16:
             return None
-        return self._weights()
+        return (
+            Piece(name, torch.float32, self._shape(weight), partial(self._gathered, weight))
+            for name, weight in self.policy.unwrapped.named_parameters()
+        )
 
-    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+    def _gathered(self, weight: Any) -> Tensor:
+        """All of a weight in float32; all ranks ask for it together."""
         from deepspeed.utils import safe_get_full_fp32_param
 
-        for name, weight in self.policy.unwrapped.named_parameters():
-            if weight.requires_grad:
-                yield name, safe_get_full_fp32_param(weight).view(self._shape(weight))
-            else:
-                with gathered(weight):
-                    yield name, weight.detach().float()
+        if weight.requires_grad:
+            whole: Tensor = safe_get_full_fp32_param(weight)
+            return whole
+        with gathered(weight):
+            copy: Tensor = weight.detach().float().clone()
+            return copy
 
     def _begin_moments(self) -> None:
         """AdamW's state before the first step, which AdamW itself makes at the first step only."""

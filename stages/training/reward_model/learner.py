@@ -53,7 +53,14 @@ def train(records: Iterable[Record], settings: Settings, job: Job) -> Checkpoint
     sets = job.held
     tokenizer = load_tokenizer(settings.model, settings.engine.trust_remote_code)
     engine = world.placed(settings.engine)
-    policy = Policy(settings.model, engine, Lora(), rewards=True, planned=settings.dry_run)
+    policy = Policy(
+        settings.model,
+        engine,
+        Lora(),
+        rewards=True,
+        planned=settings.dry_run,
+        shared=world.stage == 3,
+    )
     note_slow(policy.unwrapped, report)
     note_faster(policy.unwrapped, settings.engine, report.note)
     if world.parallelism.checkpointing:

@@ -34,7 +34,6 @@ from stages.training.loop.order import learn_in_order, per_epoch
 from stages.training.loop.preflight import nothing_to_train_on
 from stages.training.loop.run import Run
 from stages.training.parallel.memory import needs
-from stages.training.policy import Policy
 from stages.training.rows import Row, Sample
 from stages.training.sft.examples import Examples
 from stages.training.sft.lessons import lessons
@@ -59,7 +58,7 @@ def fine_tune(
     sets = job.held
     tokenizer = load_tokenizer(settings.model, settings.engine.trust_remote_code)
     engine = world.placed(settings.engine)
-    policy = Policy(settings.model, engine, settings.lora, settings.seed, planned=settings.dry_run)
+    policy = job.policy(settings, engine)
     note_slow(policy.unwrapped, report)
     note_faster(policy.unwrapped, engine, report.note)
     if world.parallelism.checkpointing:
