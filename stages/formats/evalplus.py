@@ -137,9 +137,9 @@ def of_inputs(row: Record, dataset: str) -> str:
     entry = need(row, "entry_point", str, WHOLE)
     inputs = [*need(row, "base_input", list, WHOLE), *need(row, "plus_input", list, WHOLE)]
     if dataset == "mbpp":
-        number = re.search(r"\d+$", need(row, "task_id", str, WHOLE))
+        number = need(row, "task_id", str, WHOLE).rpartition("/")[2]
         try:
-            inputs = [_as_called(int(number[0]) if number else 0, each) for each in inputs]
+            inputs = [_as_called(int(number), each) for each in inputs]
         except (TypeError, ValueError, IndexError, AttributeError) as error:
             raise bad_record(row, f"its inputs are none of MBPP+'s: {error}", WHOLE) from None
     solution = need(row, "prompt", str, WHOLE) + need(row, "canonical_solution", str, WHOLE)
