@@ -54,6 +54,7 @@ done
 {
   t_test claim-13.helpful.stage-{4,3} | part "helpful, after less before" '.low > 0'
   t_test claim-13.harmless.stage-{4,3} | part "harmless, after less before" '.low > 0'
-  gain stage-4-4 stage-3-4 | part "pass@1 of sums, after less before" '.low > -0.03'
+  gain stage-4-4 stage-3-4 | part "pass@1 of sums, after less before" '.low > -0.03' \
+    | jq -c 'del(.p)'
 } > "$here/claim-13.jsonl"
 verdict 13

@@ -23,6 +23,7 @@ mkdir -p "$tree"
 [ -e "$tree/majority.jsonl" ] || MODEL=$here/zero PROBLEMS=$here/stepped.jsonl TEST=$here/test-4.jsonl \
   OUT=$tree NUMBER=$SAMPLES EPOCHS=2 BATCH=32 MAX_TOKENS=128 "$paper/../step-scorer.sh" > /dev/null
 
+# A beginning ends in a comma: the space after it belongs to the next token.
 # beam-N.jsonl has the beginnings that are kept after N steps; drawn-N.jsonl what they were chosen from.
 [ -e "$tree/beam-0.jsonl" ] || jq -c '. + {problem: .id, asked: .prompt, begun: "", ended: false}' \
   "$here/test-4.jsonl" > "$tree/beam-0.jsonl"
@@ -38,7 +39,7 @@ for ((depth = 1; depth <= DEPTH; depth++)); do
       --max-tokens 128 --batch-size 256 --seed "$SEED" --resume -o "$tree/drawn-$depth.jsonl" \
       "$tree/open.jsonl"
     jq -c '.ended = (.finish == "length" or (.completion | test("</answer>"))) | .prompt = .asked
-        | .completion = .begun + .completion | .begun = .completion + (if .ended then "" else ", " end)' \
+        | .completion = .begun + .completion | .begun = .completion + (if .ended then "" else "," end)' \
       "$tree/drawn-$depth.jsonl" \
       | r1 score -q -r "reward_model:model=$tree/scorer,squash=sigmoid" > "$tree/worth.jsonl"
     jq -c 'select(.ended)' "$last" | jq -cn --slurpfile drawn "$tree/worth.jsonl" '[$drawn[], inputs]
