@@ -19,8 +19,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "docs" / "recipes" / "paper"
 CLAIMS = sorted(int(path.stem.removeprefix("claim-")) for path in PAPER.glob("claim-*.sh"))
-SIZES = {"DOCUMENTS": "640", "STEPS": "1", "TESTED": "4", "SAMPLES": "2"}
-SIZES |= {"PAIRS": "16", "EARLY": "1", "TALKS": "16"}
+SIZES = {"DOCUMENTS": "4800", "STEPS": "1", "TESTED": "4", "SAMPLES": "2"}
+SIZES |= {"PAIRS": "16", "EARLY": "1", "TALKS": "16", "COLD": "16", "PRIMED": "16", "MODELS": "2"}
+SIZES |= {"LEARNED": "64", "STEPPED": "4", "DEPTH": "2"}
 LAST = re.compile(
     r"claim (\d+): (held|not held), (-?[\d.]+|-), (-?[\d.]+|-) to (-?[\d.]+|-), p (< 0\.0001|[\d.]+|-)"
 )
@@ -66,6 +67,20 @@ def test_a_ratio_is_that_of_paired_units_and_values_of_a_unit_are_averaged(tmp_p
     assert t_test["compared"](first, second, ratio=True).effect == pytest.approx(math.sqrt(8))
     assert t_test["compared"](first, second, ratio=False).effect == pytest.approx((1 + 6) / 2)
     assert t_test["compared"](first, None, ratio=False).units == 3
+
+
+def test_a_slope_by_hand() -> None:
+    """x 0, 1, 2, 3 and y 1, 2, 2, 4: slope 4.5 / 5, residuals 0.1, 0.2, -0.7, 0.4, standard error
+    sqrt(0.7 / 2 / 5); of 2 degrees P(|T| >= t) is 1 - t / sqrt(2 + t^2).
+    """
+    effect, low, high, p, units = t_test["slope"]([(1.0, 0.0), (2.0, 1.0), (2.0, 2.0), (4.0, 3.0)])
+    error = math.sqrt(0.07)
+    half = 4.302652729911275 * error
+    assert (effect, low, high) == pytest.approx((0.9, 0.9 - half, 0.9 + half), rel=1e-9)
+    assert p == pytest.approx(1 - 0.9 / error / math.sqrt(2 + 0.81 / 0.07), rel=1e-9)
+    assert units == 4
+    assert t_test["slope"]([(1.0, 2.0), (3.0, 2.0), (4.0, 2.0)]).effect is None
+    assert t_test["slope"]([(1.0, 0.0), (3.0, 1.0)]) == (2.0, None, None, None, 2)
 
 
 def test_a_line_without_a_value_is_an_error_with_its_place(tmp_path: Path) -> None:

@@ -11,30 +11,11 @@
 # Reported besides: the true reward after EARLY steps less that of the base.
 set -euo pipefail
 . "$(dirname "$0")/world.sh"
-: "${PAIRS:=200}" "${EARLY:=20}" "${TALKS:=400}"
-sized claim-15 "PAIRS=$PAIRS EARLY=$EARLY TALKS=$TALKS"
-base
-problems talk-shown chat "$TALKS" --split train --set worked=clean
-problems test-talk chat "$TESTED" --split test
-if [ ! -e "$here/talk.jsonl" ]; then
-  jq -c 'del(.completion)' "$here/talk-shown.jsonl" > "$here/talk.partial"
-  mv "$here/talk.partial" "$here/talk.jsonl"
-fi
-SAMPLES=4 measure talk-base base talk
-if [ ! -d "$here/plain" ]; then # the reward model reads a reply as the base does: right after its prompt
-  rm -rf "$here/plain.new"
-  cp -r "$here/base" "$here/plain.new"
-  printf %s '{% for turn in messages %}{{ turn.content }}{% endfor %}' \
-    > "$here/plain.new/chat_template.jinja"
-  mv "$here/plain.new" "$here/plain"
-fi
-if [ ! -e "$here/pairs.jsonl" ]; then
-  jq -c '.group = .id | .id += "#shown"' "$here/talk-shown.jsonl" | r1 score -q -r world \
-    | jq -cn --slurpfile own "$here/talk-base.jsonl" '[inputs, $own[]] | group_by(.group)[][]' \
-    | r1 export -q --to preference --margin 0.2 \
-    | jq -c --argjson pairs "$PAIRS" 'select(input_line_number <= $pairs)' > "$here/pairs.partial"
-  mv "$here/pairs.partial" "$here/pairs.jsonl"
-fi
+: "${EARLY:=20}"
+sized pleasing "EARLY=$EARLY"
+. "$paper/talk.sh"
+replies
+pairs pairs .reward
 r1 reward-model -m "$here/plain" -o "$here/taste" --epochs 2 --lr 1e-3 --batch 16 --seed "$SEED" --resume \
   "$here/pairs.jsonl"
 taste=reward_model:model=$here/taste

@@ -15,14 +15,9 @@ sums test-5 "$TESTED" 5 --split test
 measure base-3 base test-3
 measure zero-5 zero test-5
 
-gains() { # NAME: of each problem; an answer stands in its tags, or is all of the text
-  jq -cs 'group_by(.group)[] | .[0].group as $problem | (map(.rewards.world) | add / length) as $one
-    | map({answer: (.completion | sub(".*<answer>"; "") | sub("</answer>.*"; "")), right: .rewards.world})
-    | group_by(.answer) | map({votes: length, right: (map(.right) | add / length)})
-    | (map(.votes) | max) as $most | map(select(.votes == $most).right)
-    | {unit: $problem, value: ((if . == [] then 0 else add / length end) - $one)}' "$here/$1.jsonl"
-}
-for name in zero-5 base-3; do gains "$name" > "$here/claim-3.$name"; done
+for name in zero-5 base-3; do
+  majority "$name" | jq -c '{unit, value: (.majority - .one)}' > "$here/claim-3.$name"
+done
 {
   t_test claim-3.zero-5 | part "R1-Zero, sums of 5" '.low > 0'
   t_test claim-3.base-3 | part "base, sums of 3" '.low > 0'

@@ -1,13 +1,15 @@
 """How far a mean is from 0, or two means of the same units from each other, by Student's t.
 
-    t_test.py FIRST [SECOND] [--ratio]
+    t_test.py FIRST [SECOND] [--ratio | --slope]
 
 Each file has lines `{"unit": NAME, "value": NUMBER}`; the values of a unit are averaged first, as they are
 not independent. With SECOND the units of both files are paired, and the effect is FIRST less SECOND; with
---ratio it is FIRST over SECOND: the geometric mean of the units' ratios, whose values must be above 0.
+--ratio it is FIRST over SECOND: the geometric mean of the units' ratios, whose values must be above 0. With
+--slope it is how much FIRST rises with SECOND: the slope of least squares over the units.
 Prints `{"effect", "low", "high", "p", "units"}`: the 95 % interval and the two-sided p-value. Where all units
 differ by the same amount, t is not defined: p is then that of the exact sign-flip test, 2 of 2^units. With
-fewer than two units there is no interval and no p: they are null. Ends with 65 for a line that is not so.
+fewer than two units (three for a slope, whose error must not be 0) there is no interval and no p: they are
+null. Ends with 65 for a line that is not so.
 """
 
 from __future__ import annotations
@@ -46,6 +48,25 @@ def t_test(values: list[float]) -> Tested:
     return Tested(mean, mean - half, mean + half, two_sided_p(mean / error, units - 1), units)
 
 
+def slope(pairs: list[tuple[float, float]]) -> Tested:
+    """The slope of least squares of (y, x) against 0, of units with the same spread around the line."""
+    units = len(pairs)
+    x_mean = fmean(x for _, x in pairs) if pairs else 0.0
+    y_mean = fmean(y for y, _ in pairs) if pairs else 0.0
+    spread = sum((x - x_mean) ** 2 for _, x in pairs)
+    if spread == 0:
+        return Tested(None, None, None, None, units)
+    rise = sum((x - x_mean) * (y - y_mean) for y, x in pairs) / spread
+    if units < 3:
+        return Tested(rise, None, None, None, units)
+    left = sum((y - y_mean - rise * (x - x_mean)) ** 2 for y, x in pairs)
+    error = math.sqrt(left / (units - 2) / spread)
+    if error == 0:
+        return Tested(rise, None, None, None, units)
+    half = quantile(0.975, units - 2) * error
+    return Tested(rise, rise - half, rise + half, two_sided_p(rise / error, units - 2), units)
+
+
 def means(path: Path) -> dict[str, float]:
     """The mean value of each unit of a file. Raises ValueError with the place of a line that has none."""
     values: dict[str, list[float]] = {}
@@ -58,11 +79,15 @@ def means(path: Path) -> dict[str, float]:
     return {unit: fmean(each) for unit, each in values.items()}
 
 
-def compared(first: dict[str, float], second: dict[str, float] | None, *, ratio: bool) -> Tested:
+def compared(
+    first: dict[str, float], second: dict[str, float] | None, *, ratio: bool = False, rise: bool = False
+) -> Tested:
     """The units of `first` against 0, or against those of `second`. Raises ValueError for a ratio of 0."""
     if second is None:
         return t_test(list(first.values()))
     pairs = [(first[unit], second[unit]) for unit in first if unit in second]
+    if rise:
+        return slope(pairs)
     if not ratio:
         return t_test([one - other for one, other in pairs])
     if any(one <= 0 or other <= 0 for one, other in pairs):
@@ -76,11 +101,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Student's t of a mean, or of paired means.")
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path, nargs="?")
-    parser.add_argument("--ratio", action="store_true")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--ratio", action="store_true")
+    how.add_argument("--slope", action="store_true")
     asked = parser.parse_args()
+    if asked.slope and not asked.second:
+        parser.error("--slope needs SECOND")
     try:
         second = means(asked.second) if asked.second else None
-        tested = compared(means(asked.first), second, ratio=asked.ratio)
+        tested = compared(means(asked.first), second, ratio=asked.ratio, rise=asked.slope)
     except (OSError, ValueError) as error:
         print(f"t_test: {error}", file=sys.stderr)
         raise SystemExit(65) from error

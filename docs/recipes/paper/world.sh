@@ -8,7 +8,7 @@
 # it, paid for right answers alone: whether to think, and how long, is the model's own choice.
 set -euo pipefail
 : "${SEED:=0}" "${OUT:=runs/paper}" "${DOCUMENTS:=48000}" "${STEPS:=60}" "${TESTED:=200}" "${SAMPLES:=8}"
-: "${OMP_NUM_THREADS:=1}"
+: "${LEARNED:=1000}" "${OMP_NUM_THREADS:=1}"
 export OMP_NUM_THREADS
 paper=$(dirname "${BASH_SOURCE[0]}")
 scripts=$(cd "$paper" && pwd)
@@ -22,12 +22,19 @@ sized() { # NAME SIZES: what lies here under NAME was made with these sizes, and
   exit 2
 }
 
+short=$(((STEPS + 1) / 2))
+rewards=(-r world -r behaviours) # what `measure` scores
+longest=128                      # tokens of a completion
+
 sized world "DOCUMENTS=$DOCUMENTS STEPS=$STEPS TESTED=$TESTED SAMPLES=$SAMPLES"
-draw=(-t none --temperature 1 --top-p 1 --max-tokens 128 --batch-size 256 --seed "$SEED")
+sized train "LEARNED=$LEARNED"
+draw=(-t none --temperature 1 --top-p 1 --batch-size 256 --seed "$SEED")
 
 problems() { # NAME FAMILY NUMBER, then what else r1 prompts takes
+  local english=(--set chinese=0)
+  [[ " ${*:4} " != *" chinese="* ]] || english=()
   [ -e "$here/$1.jsonl" ] \
-    || r1 prompts -q "world:$2" -n "$3" --seed "$SEED" --set chinese=0 "${@:4}" -o "$here/$1.jsonl"
+    || r1 prompts -q "world:$2" -n "$3" --seed "$SEED" "${english[@]}" "${@:4}" -o "$here/$1.jsonl"
 }
 
 sums() { # NAME NUMBER DIFFICULTY, then what else r1 prompts takes
@@ -50,25 +57,48 @@ base() {
   sums corpus-plain "$((DOCUMENTS / 16))" 2-5 "${noisy[@]}" --set think=0
   for author in thinker plain; do shots "$here/corpus-$author.jsonl"; done > "$here/corpus-shots.jsonl"
   cat "$here"/corpus-{sums,chat,shots}.jsonl > "$here/corpus.jsonl"
-  r1 init -q -o "$here/fresh" --hidden 128 --layers 3 --words-of "$here/corpus.jsonl" --seed "$SEED" --resume
-  r1 sft -t none -m "$here/fresh" -o "$here/base" --epochs 1 --batch 32 --lr 3e-3 --warmup 0.05 \
-    --row-tokens 8192 --seed "$SEED" --resume "$here/corpus.jsonl"
+  read_corpus base fresh corpus --hidden 128 --layers 3
 }
 
-rl() { # NAME, then what else r1 grpo takes: right answers alone are paid
+read_corpus() { # NAME FRESH CORPUS, then what r1 init takes: a model with new weights reads a corpus once
+  [ -d "$here/$1" ] && return
+  r1 init -q -o "$here/$2" --words-of "$here/$3.jsonl" --seed "$SEED" --resume "${@:4}"
+  r1 sft -t none -m "$here/$2" -o "$here/$1" --epochs 1 --batch 32 --lr 3e-3 --warmup 0.05 \
+    --row-tokens 8192 --seed "$SEED" --resume "$here/$3.jsonl"
+}
+
+tuned() { # NAME MODEL EXAMPLES: the model fine-tuned, at a third of the rate of its corpus
+  [ -d "$here/$1" ] || r1 sft -t none -m "$here/$2" -o "$here/$1" --epochs 2 --batch 32 --lr 1e-3 \
+    --row-tokens 8192 --seed "$SEED" --resume "$here/$3.jsonl"
+}
+
+rl() { # NAME, then what else r1 grpo takes: RL from the base, right answers alone are paid
   [ -d "$here/$1" ] && return
   base
-  sums train 1000 2-5 --split train
-  r1 grpo -t none -m "$here/base" -o "$here/$1" -r world --steps "$STEPS" --problems 32 -n 8 \
-    --max-tokens 128 --lr 3e-4 --row-tokens 8192 --batch-size 256 --seed "$SEED" --resume "${@:2}" \
-    "$here/train.jsonl"
+  sums train "$LEARNED" 2-5 --split train
+  rl_from base "$1" "$STEPS" train -r world "${@:2}"
+}
+
+rl_from() { # MODEL NAME STEPS PROBLEMS, then what else r1 grpo takes
+  [ -d "$here/$2" ] || r1 grpo -t none -m "$here/$1" -o "$here/$2" --steps "$3" --problems 32 -n 8 \
+    --max-tokens "$longest" --lr 3e-4 --row-tokens 8192 --batch-size 256 --seed "$SEED" --resume "${@:5}" \
+    "$here/$4.jsonl"
+}
+
+right_of_zero() { # zero-right.jsonl: what R1-Zero gets right of its training problems
+  [ -e "$here/zero-right.jsonl" ] && return
+  SAMPLES=4 measure zero-train zero train
+  r1 filter -q --keep correct --reward-name world --dedup exact --max-per-group 2 "$here/zero-train.jsonl" \
+    -o "$here/zero-right.partial"
+  [ -s "$here/zero-right.partial" ] || { echo "R1-Zero got none of its training problems right" >&2; exit 1; }
+  mv "$here/zero-right.partial" "$here/zero-right.jsonl"
 }
 
 measure() { # NAME MODEL PROBLEMS, then what else r1 generate takes: scored completions of problems
   [ -e "$here/$1.jsonl" ] && return
-  r1 generate -m "$here/$2" "${draw[@]}" -n "$SAMPLES" "${@:4}" --resume -o "$here/$1.raw.jsonl" \
-    "$here/$3.jsonl"
-  r1 score -q -r world -r behaviours "$here/$1.raw.jsonl" -o "$here/$1.jsonl"
+  r1 generate -m "$here/$2" "${draw[@]}" --max-tokens "$longest" -n "$SAMPLES" "${@:4}" --resume \
+    -o "$here/$1.raw.jsonl" "$here/$3.jsonl"
+  r1 score -q "${rewards[@]}" "$here/$1.raw.jsonl" -o "$here/$1.jsonl"
 }
 
 # A test reads files: bash passes over a program that fails within <(…).
@@ -84,6 +114,14 @@ gain() { # NAME AGAINST: the difference of pass@1, paired by problem
   r1 eval -q --decide world "$here/$1.jsonl" --against "$here/$2.jsonl" \
     | jq -c 'select(.difference != null)
         | {effect: .difference, low: .difference_low, high: .difference_high, p, units: .problems}'
+}
+
+majority() { # NAME: of each problem, the majority's rightness and pass@1 on the same completions
+  jq -cs 'group_by(.group)[] | .[0].group as $problem | (map(.rewards.world) | add / length) as $one
+    | map({answer: (.completion | sub(".*<answer>"; "") | sub("</answer>.*"; "")), right: .rewards.world})
+    | group_by(.answer) | map({votes: length, right: (map(.right) | add / length)})
+    | (map(.votes) | max) as $most | map(select(.votes == $most).right)
+    | {unit: $problem, majority: (if . == [] then 0 else add / length end), one: $one}' "$here/$1.jsonl"
 }
 
 part() { # NAME [CONDITION]: a test's result on stdin, and what has to be so; without, it is only reported

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What the claims 9 and 11 share: a base that searches, and what it becomes by reading texts with some
+# habits and then by RL. Read after world.sh.
+#
+# The base has read two thirds as many texts as that of world.sh, of Countdown with three numbers, the task of
+# arXiv 2503.01307: seven of ten think, three of ten are wrong; of those that think two of ten turn back from
+# ways that miss the target, and one of ten has each of the other habits.
+set -euo pipefail
+: "${PRIMED:=800}"
+sized search "PRIMED=$PRIMED"
+longest=192
+countdown=(--set difficulty=3)
+
+search_base() {
+  problems search-corpus countdown "$((DOCUMENTS * 2 / 3))" "${countdown[@]}" --split train \
+    --set worked=noisy --set mixed=0 --set wrong=0.3 --set verification=0.1 --set subgoals=0.1 \
+    --set backward=0.1
+  read_corpus search search-fresh search-corpus --hidden 128 --layers 3
+  problems search-train countdown "$LEARNED" "${countdown[@]}" --split train
+  problems search-test countdown "$TESTED" "${countdown[@]}" --split test
+}
+
+primed() { # NAME STEPS, then shares: the base reads PRIMED texts that have them, then RL; both measured
+  local name=$1 shares=()
+  for share in "${@:3}"; do shares+=(--set "$share"); done
+  problems "$name-texts" countdown "$PRIMED" "${countdown[@]}" "${shares[@]}" --split train \
+    --set worked=clean
+  tuned "$name" search "$name-texts"
+  rl_from "$name" "$name-zero" "$2" search-train -r world --eval "$here/search-test.jsonl" \
+    --eval-every "$2" --eval-samples "$SAMPLES" --eval-reward world --eval-reward behaviours \
+    --eval-temperature 1 --eval-top-p 1
+  kept "$name-before" "$name-zero/eval/step_000000/search-test"
+  kept "$name-after" "$name-zero/eval/step_$(printf %06d "$2")/search-test"
+}
+
+kept() { # NAME FROM: completions that RL was measured by
+  [ -e "$here/$1.jsonl" ] && return
+  cp "$here/$2.jsonl" "$here/$1.partial"
+  mv "$here/$1.partial" "$here/$1.jsonl"
+}
