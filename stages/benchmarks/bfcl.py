@@ -14,7 +14,7 @@ from stages.formats.tables import read_rows
 from stages.records.record import Record, bad_record, need
 from stages.runtime.errors import BadInput, Unavailable, UsageError
 
-SPLITS = ()
+SPLITS = ("test",)
 REWARDS = ("bfcl",)
 SAMPLES = 1
 GROUPS = {
@@ -43,17 +43,15 @@ MODES = ("words", "tools")
 
 
 def problems(
-    *, task: str = "", split: str | None = None, data: Path | None = None, mode: str = "words"
+    *, task: str = "", split: str = "test", data: Path | None = None, mode: str = "words"
 ) -> Iterator[Record]:
     """Records of the category or group `task`, or of all of one turn. Source: gorilla.cs.berkeley.edu.
 
     Under Apache-2.0. A conversation has its later turns in `turns`: `messages`, and `tools` that are new.
     `mode=words` asks by the program's own system prompt for `[f(a=1)]`; `mode=tools` gives the functions as
-    `tools` to the chat template. Raises UsageError for a category, mode or split that it does not have,
+    `tools` to the chat template. Raises UsageError for a category or mode that it does not have,
     Unavailable where the files are neither in the data folder nor in the installed package bfcl_eval.
     """
-    if split is not None:
-        raise UsageError("bfcl has no splits, but categories: write bfcl:CATEGORY")
     if mode not in MODES:
         raise UsageError(f"mode={mode}: choose {' or '.join(MODES)}")
     groups = {**GROUPS, "multi_turn": MULTI_TURN, "": OF_ONE_TURN}

@@ -107,13 +107,11 @@ def test_a_published_problem_is_asked_in_words_or_with_tools(tmp_path: Path) -> 
 def test_what_lacks_or_is_of_another_form_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.benchmarks.bfcl.PACKAGE", "no_such_package")
     with pytest.raises(Unavailable, match=r"bfcl/BFCL_v4_irrelevance.json, as the package bfcl-eval"):
-        load("bfcl:irrelevance").problems(split=None, data=tmp_path)
+        load("bfcl:irrelevance").problems(split="test", data=tmp_path)
     with pytest.raises(UsageError, match="bfcl has no 'live_simpel'; did you mean live_simple"):
-        load("bfcl:live_simpel").problems(split=None, data=tmp_path)
+        load("bfcl:live_simpel").problems(split="test", data=tmp_path)
     with pytest.raises(UsageError, match="mode=json: choose words or tools"):
-        load("bfcl").problems(split=None, data=tmp_path, mode="json")
-    with pytest.raises(UsageError, match="bfcl has no splits"):
-        load("bfcl").problems(split="test", data=tmp_path)
+        load("bfcl").problems(split="test", data=tmp_path, mode="json")
     with pytest.raises(
         BadInput, match=r"simple_python.json:1: .* has no answer of simple_python_0; take the files"
     ):

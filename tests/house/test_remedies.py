@@ -24,6 +24,7 @@ FOREIGN = {
     "--weight-transfer-config": "vllm serve",
     "--logprobs-mode": "start it with",
     "--middleware": "vllm serve",
+    "--no-deps": "pip install",
     "-c": "pip install",
     "-e": "pip install",
     "-w": "sysctl",
