@@ -11,6 +11,7 @@ from stages.runtime.errors import BadInput, Unavailable, naming
 
 AGAIN = "copy or make the checkpoint again"
 INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 LARGEST_HEADER = 100_000_000  # bytes; safetensors reads no larger one
 LARGEST_TEXT = 1 << 28  # bytes of a file of JSON
 # Bits of an element, by the names in safetensors' headers.

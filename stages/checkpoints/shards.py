@@ -62,10 +62,13 @@ def write(
     made: the other ranks need this one to gather them.
     """
     files: list[list[Piece]] = [[]]
+    filled = 0
     for each in pieces:
-        if files[-1] and sum(held.size for held in files[-1]) + each.size > limit:
+        if files[-1] and filled + each.size > limit:
             files.append([])
+            filled = 0
         files[-1].append(each)
+        filled += each.size
     count = len(files)
     names = [f"{stem}-{i + 1:05d}-of-{count:05d}.safetensors" for i in range(count)]
     if count == 1:

@@ -80,7 +80,7 @@ class Policy:
             _check_targets(name, targets, trust=bool(engine.trust_remote_code))
         wide = replace(engine, dtype="float32")
         found = load_unread(name, wide, planned=planned) if shared else None
-        self.loads_whole = shared and found is None
+        self.loads_whole = found is None
         if found is not None and not planned:
             self.model, self.unread = found
         else:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from models import KINDS, tiny
+from safetensors.torch import load_file, save_file
 
+from stages.checkpoints.unread import files_of
 from stages.inference.transformers.model import load_model, load_unread
 from stages.settings.groups import Engine
 
@@ -48,3 +50,39 @@ def test_joined_experts_are_loaded_whole(tmp_path: Path) -> None:
     config = Qwen3MoeConfig(**sizes, **heads, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16)
     Qwen3MoeForCausalLM(config).save_pretrained(tmp_path)
     assert load_unread(str(tmp_path), CPU) is None
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_weights_that_the_files_have_twice_are_tied_where_they_are_the_same(
+    same: bool, tmp_path: Path
+) -> None:
+    tiny("qwen3").save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    held = load_file(path)
+    held["lm_head.weight"] = held["model.embed_tokens.weight"] + (0.0 if same else 1.0)
+    save_file(held, path, metadata={"format": "pt"})
+    loaded, found = load_model(str(tmp_path), CPU), load_unread(str(tmp_path), CPU)
+    assert found is not None
+    for each in (loaded, found[0]):
+        assert (each.lm_head.weight is each.model.embed_tokens.weight) is same
+    assert found[0].all_tied_weights_keys == loaded.all_tied_weights_keys
+    wanted = dict(loaded.named_parameters())
+    assert all(torch.equal(found[1].read(w), wanted[name]) for name, w in found[0].named_parameters())
+
+
+def test_of_a_hubs_model_all_files_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration comes before its weights: what is read first must not look like the whole."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--someone--small" / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (tmp_path / "models--someone--small" / "refs").mkdir()
+    (tmp_path / "models--someone--small" / "refs" / "main").write_text("abc")
+    assert files_of("someone/small") == []
+    (folder / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}'
+    )
+    (folder / "1.safetensors").touch()
+    assert files_of("someone/small") == []
+    (folder / "2.safetensors").touch()
+    assert files_of("someone/small") == [folder / "1.safetensors", folder / "2.safetensors"]

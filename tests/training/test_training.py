@@ -256,6 +256,12 @@ def test_state_of_another_run_is_refused(tiny: Path, tmp_path: Path) -> None:
     for other in ({"seed": 1}, {"optimizer": replace(FAST, lr=1e-3)}, {"records": sums(19)}):
         with pytest.raises(UsageError, match="other options, input or code version"):
             taught(tiny, out, **{"saving": OFTEN, **other}, resume=True)
+    (share,) = Path(f"{out}.partial").glob("state/step_*/rank_00000.safetensors")
+    share.write_bytes(share.read_bytes()[:-4])
+    with pytest.raises(
+        BadInput, match=r"rank_00000.* 4 bytes are missing; delete .*out\.partial to begin anew"
+    ):
+        taught(tiny, out, saving=OFTEN, resume=True)
 
 
 def test_a_checkpoint_is_never_overwritten_and_taken_only_for_the_same_run(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from stages.checkpoints import checkpoint
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.checkpoints.contents import check_files
+from stages.checkpoints.unread import files_of
 from stages.evaluation.held_out import HeldOut
 from stages.records.record import digest
 from stages.runtime.errors import UsageError
@@ -65,8 +66,16 @@ class Job:
             settings.lora,
             settings.seed,
             planned=settings.dry_run,
-            shared=self.world.stage == 3 and not engine.deterministic,  # which is measured with weights
+            shared=self.reads_shares(engine),
         )
+
+    def reads_shares(self, engine: Engine) -> bool:
+        """Whether each process is to read its share of the weights: all or none, as they then wait for
+        each other in other places.
+        """
+        if self.world.stage != 3 or engine.deterministic:  # which is measured with weights
+            return False
+        return all(self.world.gather(bool(files_of(self.settings.model))))
 
     def compare(self) -> None:
         """Returns where all ranks were started alike: versions, options, a common folder for `out`, the model

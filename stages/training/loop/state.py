@@ -25,7 +25,7 @@ from stages.inference.fingerprint import fingerprint
 from stages.records import jsonl
 from stages.records.record import code_version, digest
 from stages.runtime import atomic
-from stages.runtime.errors import BadInput, R1Error, StreamError, UsageError
+from stages.runtime.errors import BadInput, R1Error, StreamError, UsageError, said
 from stages.runtime.lock import hold
 from stages.settings.groups import Optimizer, Saving
 from stages.training.loop.job import Job
@@ -191,8 +191,8 @@ class State:
             raise
         # Whatever a library says of the weights, it would say after hours as well.
         except Exception as error:
-            said = " ".join(str(error).split())[:200]
-            raise R1Error(f"the model could not be saved after training: {said}; mend its files") from error
+            why = said(error)[:200]
+            raise R1Error(f"the model could not be saved after training: {why}; mend its files") from error
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -440,19 +440,23 @@ def _resuming(path: Path) -> Iterator[None]:
     """Raises BadInput for whatever is wrong with the kept state in the block: another program, or a disk, has
     changed it.
     """
+    cause: Exception
     try:
         yield
+        return
+    except BadInput as error:
+        why, place, cause = error.what, error.place or str(path), error
     except (R1Error, OSError, MemoryError):
         raise
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        missing = "there is no " if isinstance(error, KeyError) else ""
-        work = next(each for each in path.parents if each.suffix == ".partial")
-        raise BadInput(
-            f"cannot be resumed from: {missing}{said[:200]}",
-            place=str(path),
-            remedy=f"delete {work} to begin anew",
-        ) from error
+        why, place, cause = said(error), str(path), error
+    missing = "there is no " if isinstance(cause, KeyError) else ""
+    work = next(each for each in path.parents if each.suffix == ".partial")
+    raise BadInput(
+        f"cannot be resumed from: {missing}{why[:200]}",
+        place=place,
+        remedy=f"delete {work} to begin anew",
+    ) from cause
 
 
 def _text(path: Path) -> str:

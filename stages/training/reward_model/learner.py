@@ -59,7 +59,7 @@ def train(records: Iterable[Record], settings: Settings, job: Job) -> Checkpoint
         Lora(),
         rewards=True,
         planned=settings.dry_run,
-        shared=world.stage == 3,
+        shared=job.reads_shares(engine),
     )
     note_slow(policy.unwrapped, report)
     note_faster(policy.unwrapped, settings.engine, report.note)
