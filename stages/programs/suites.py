@@ -227,7 +227,7 @@ def _private(value: Any) -> list[dict[str, Any]]:
         try:
             packed = _unpacked(base64.b64decode(value))
             found = _parsed(_TextOnly(io.BytesIO(packed)).load())
-        except (zlib.error, pickle.UnpicklingError, EOFError) as error:
+        except (zlib.error, pickle.UnpicklingError, EOFError, OverflowError, MemoryError) as error:
             raise ValueError(f"private_test_cases: {error}") from None
     return list(found)
 

@@ -69,4 +69,6 @@ def _read(path: str) -> dict[str, float]:
             f"swe_bench:report={path}: no resolved_ids; name the report of "
             f"swebench.harness.run_evaluation, such as {Path('MODEL.RUN_ID.json')}"
         )
-    return {str(name): value for key, value in SAID.items() for name in found.get(key) or []}
+    if wrong := [key for key in SAID if not isinstance(found.get(key, []), list)]:
+        raise UsageError(f"swe_bench:report={path}: {wrong[0]} is no list; take the report as it was written")
+    return {str(name): value for key, value in SAID.items() for name in found.get(key, [])}

@@ -170,9 +170,11 @@ def test_patches_go_to_the_harness_and_its_report_comes_back(tmp_path: Path) -> 
     assert swe_bench(record).value is None
     with pytest.raises(Unavailable, match="needs Docker: write the patches with `r1 export --to swe-bench`"):
         check()
-    for text in ("[1]", "x", "{}"):
+    for text in ("[1]", "x", "{}", '{"resolved_ids": [], "unresolved_ids": 3}'):
         report.write_text(text)
-        with pytest.raises(UsageError, match=r"swe_bench:report=.*: (not JSON|no resolved_ids)"):
+        with pytest.raises(
+            UsageError, match=r"swe_bench:report=.*: (not JSON|no resolved_ids|un.* is no list)"
+        ):
             swe_bench(record, report=str(report))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 BITS = 10_000  # of an integer
-LONGEST = 10_000  # characters of a text, items of a list
+LONGEST = 10_000  # characters of a text, items of a list and of what is in it
 Number = int | float | complex
 
 NUMERIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -73,9 +73,11 @@ def _joined(kind: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 def _length(value: Any) -> int:
-    """Of a text or a list; of how often it is repeated, the number."""
-    if isinstance(value, str | list | tuple):
+    """Of a text, or of a list with all that is in it; of how often it is repeated, the number."""
+    if isinstance(value, str):
         return len(value)
+    if isinstance(value, list | tuple):
+        return len(value) + sum(_length(each) for each in value if isinstance(each, str | list | tuple))
     return max(value, 0) if isinstance(value, int) else 0
 
 

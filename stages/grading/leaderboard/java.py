@@ -6,45 +6,45 @@ What does not have the form of its type stays a text, which the check of types t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
+from stages.grading.leaderboard.spans import between, pairs
 from stages.grading.leaderboard.syntax import tree
 
 TYPES: dict[str, type] = {
     "byte": int, "short": int, "integer": int, "long": int, "float": float, "double": float, "boolean": bool,
     "char": str, "String": str, "any": str, "Array": list, "ArrayList": list, "HashMap": dict,
 }  # fmt: skip
-WHOLE = re.compile(r"-?\d+$")
-LONG = re.compile(r"-?\d+[lL]$")
-DOUBLE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
-FLOAT = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?[fF]$")
-NUMBERS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
-    "byte": (WHOLE, int),
-    "short": (WHOLE, int),
-    "integer": (WHOLE, int),
-    "long": (LONG, lambda text: int(re.sub(r"[lL]$", "", text))),
-    "float": (FLOAT, lambda text: float(re.sub(r"[fF]$", "", text))),
-    "double": (DOUBLE, float),
-}
+# A number may end in a line break, as in the program.
+WHOLE = re.compile(r"-?\d+\n?")
+LONG = re.compile(r"(-?\d+)[lL]\n?")
+DOUBLE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?\n?")
+FLOAT = re.compile(r"(-?\d+(\.\d+)?([eE][+-]?\d+)?)[fF]\n?")
 BOOLEANS = {"true": True, "false": False}
-AS_LIST = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)")
-ADDED = re.compile(r"new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}", re.DOTALL)
-ADD = re.compile(r"add\((.+?)\)")
+AS_LIST = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\(")
+ADDED = re.compile(r"new\s+ArrayList<\w*>\(\)\s*\{\{(\s*)")
+ADD = re.compile(r"add\(")
 EMPTY_LIST = re.compile(r"new\s+ArrayList<\w*>\(\)")
-ARRAY = re.compile(r"new\s+\w+\[\]\s*\{(.*?)\}")
-MAP = re.compile(r"new\s+HashMap<.*?>\s*\(\)\s*\{\s*\{?\s*(.*?)\s*\}?\s*\}", re.DOTALL)
-PUT = re.compile(r"put\(\"(.*?)\",\s*(.*?)\)")
-EMPTY_MAP = re.compile(r"new\s+HashMap<.*?>\s*\(\)")
+ARRAY = re.compile(r"new\s+\w+\[\]\s*\{")
+MAP = re.compile(r"new\s+HashMap<")
+MAP_HEAD = re.compile(r">\s*\(\)\s*\{\s*\{?\s*")
+PUT = re.compile(r"put\(\"")
+PUT_VALUE = re.compile(r"\",\s*")
+NO_ARGUMENTS = re.compile(r">\s*\(\)")
 NAMES = ("identifier", "class_literal", "type_identifier", "method_invocation")
 
 
 def converted(value: str, kind: str, items: str | None = None) -> Any:
     """The value of an expression of type `kind`. Raises KeyError for a type that has no values here."""
-    if kind in NUMBERS:
-        form, read = NUMBERS[kind]
-        return read(value) if form.match(value) else value
     match kind:
+        case "byte" | "short" | "integer":
+            return int(value) if WHOLE.fullmatch(value) else value
+        case "long":
+            return int(found[1]) if (found := LONG.fullmatch(value)) else value
+        case "float":
+            return float(found[1]) if (found := FLOAT.fullmatch(value)) else value
+        case "double":
+            return float(value) if DOUBLE.fullmatch(value) else value
         case "boolean":
             return BOOLEANS.get(value, value)
         case "Array":
@@ -59,11 +59,22 @@ def converted(value: str, kind: str, items: str | None = None) -> Any:
 
 
 def _array_list(text: str, items: str | None) -> Any:
-    if found := AS_LIST.search(text):
-        return [_item(each.strip(), items) for each in found[1].split(",")]
-    if found := ADDED.search(text):
-        return [_item(each.strip(), items) for each in ADD.findall(found[1])]
+    if (listed := next(between(text, AS_LIST, "))", least=1), None)) is not None:
+        return [_item(each.strip(), items) for each in listed.split(",")]
+    if (added := _added(text)) is not None:
+        return [_item(each.strip(), items) for each in between(added, ADD, ")", least=1)]
     return [] if EMPTY_LIST.search(text) else text
+
+
+def _added(text: str) -> str | None:
+    """What a block of `add` has within its braces, which must be something, be it a space."""
+    found = ADDED.search(text)
+    if found is None:
+        return None
+    start = found.end()
+    if (end := text.find("}}", start + 1)) >= 0:
+        return text[start:end].rstrip()
+    return "" if found[1] and text.startswith("}}", start) else None
 
 
 def _item(text: str, items: str | None) -> Any:
@@ -73,17 +84,20 @@ def _item(text: str, items: str | None) -> Any:
 
 
 def _array(text: str, items: str | None) -> Any:
-    found = ARRAY.search(text)
-    if found is None:
+    inside = next(between(text, ARRAY, "}"), None)
+    if inside is None:
         return text
-    parts = [each.strip() for each in found[1].split(",") if each.strip()]
+    parts = [each.strip() for each in inside.split(",") if each.strip()]
     return [converted(each, items) if items else _untyped(each) for each in parts]
 
 
 def _map(text: str) -> Any:
     if found := MAP.search(text):
-        return {key: _untyped(value.strip()) for key, value in PUT.findall(found[1])}
-    return {} if EMPTY_MAP.search(text) else text
+        head = MAP_HEAD.search(text, found.end())
+        if head and (end := text.find("}", head.end())) >= 0:
+            put = pairs(text[head.end() : end].rstrip(), PUT, PUT_VALUE, ")")
+            return {key: _untyped(value.strip()) for key, value in put}
+    return {} if next(pairs(text, MAP, NO_ARGUMENTS, ""), None) is not None else text
 
 
 def _untyped(text: str) -> Any:

@@ -6,8 +6,10 @@ What does not have the form of its type stays a text, which the check of types t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
+from stages.grading.leaderboard.spans import between, end_of_rows
 from stages.grading.leaderboard.syntax import tree
 
 TYPES: dict[str, type] = {
@@ -18,11 +20,11 @@ WHOLE = re.compile(r"-?\d+$")
 DECIMAL = re.compile(r"-?\d+(\.\d+)?$")
 BIG = re.compile(r"-?\d+n$")
 BOOLEANS = {"true": True, "false": False}
-OF_ARRAYS = re.compile(r"\[\s*\[.*?\]\s*(,\s*\[.*?\]\s*)*\]|\bnew\s+Array\(\s*\[.*?\]\s*(,\s*\[.*?\]\s*)*\)")
-INNER = re.compile(r"\[(.*?)\]")
+OF_ARRAYS = re.compile(r"(\[|new\s+Array\()\s*\[")
+OPEN = re.compile(r"\[")
 ARRAY = re.compile(r"\[(.*?)\]|\bnew\s+Array\((.*?)\)")
 OBJECT = re.compile(r"\{(.*?)\}")
-PAIRS = re.compile(r"([^:]+):\s*(.*?)(?:,\s*(?=[^,]+:)|$)")
+SPACES = re.compile(r"\s*")
 
 
 def converted(value: str, kind: str, items: str | None = None) -> Any:
@@ -53,8 +55,10 @@ def _quoted(text: str) -> bool:
 
 def _array(code: str, items: str | None) -> Any:
     """One of arrays to the second level; any other from its first bracket to the next that closes."""
-    if found := OF_ARRAYS.match(code):
-        rows = [each.strip() for each in INNER.findall(found[0])]
+    several = OF_ARRAYS.match(code)
+    end = end_of_rows(code, several.end(), "]" if several[1] == "[" else ")") if several else -1
+    if end >= 0:
+        rows = [each.strip() for each in between(code[:end], OPEN, "]")]
         if rows:
             rows[0] = rows[0].removeprefix("[")
         return [[_untyped(each) for each in row.split(",")] for row in rows]
@@ -74,7 +78,7 @@ def _object(code: str) -> Any:
     if found is None:
         return code
     made: dict[str, Any] = {}
-    for key, given in PAIRS.findall(found[1]):
+    for key, given in _pairs(found[1]):
         value = given.strip()
         if value.startswith("[") and value.endswith("]"):
             read = _array(value, None)
@@ -84,6 +88,31 @@ def _object(code: str) -> Any:
             read = _untyped(value.strip("'\""))
         made[key.strip().strip("'\"")] = read
     return made
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Keys and values: a value goes to the end, or to a comma with a key behind it."""
+    start = 0
+    while (colon := text.find(":", start)) >= 0:
+        if colon == start:
+            start += 1
+            continue
+        value = _past_spaces(text, colon + 1)
+        end, after = value, len(text)
+        while (end := text.find(",", end)) >= 0:
+            comma = text.find(",", end + 1)
+            key_end = text.rfind(":", end + 2, comma if comma >= 0 else len(text))
+            if key_end >= 0:
+                after = min(_past_spaces(text, end + 1), key_end - 1)
+                break
+            end += 1
+        yield text[start:colon], text[value:] if end < 0 else text[value:end]
+        start = after
+
+
+def _past_spaces(text: str, place: int) -> int:
+    found = SPACES.match(text, place)
+    return found.end() if found else place
 
 
 def _untyped(text: str) -> Any:
