@@ -128,7 +128,8 @@ def _deciding(record: Record, specs: Sequence[str]) -> list[str]:
         given = parts(specs)
         last = next((k for k, part in enumerate(given) if part.condition is None), len(given))
         return [part.name for part in given[: last + 1]]
-    names = list(object_of(record.get("rewards")))
+    rewards = object_of(record.get("rewards"))
+    names = [name for name in rewards if "/" not in name or name.partition("/")[0] not in rewards]
     if "accuracy" in names or not names:
         return ["accuracy"]  # and if it is not there, the message says to score first
     if len(names) == 1:

@@ -136,6 +136,8 @@ def test_which_reward_decides_is_asked_where_it_is_not_clear() -> None:
     with pytest.raises(UsageError, match="says what is correct\\? `r1 eval --decide NAME`"):
         run([record])
     assert run([record], Settings(decide=("format",))).records[0]["pass@1"] == 1
+    parted = Record(id="a#0", completion="x", rewards={"alpaca_eval": 1.0, "alpaca_eval/won": 1.0})
+    assert run([parted]).records[0]["decides"] == "alpaca_eval"
 
 
 def test_language_mixing_is_the_share_of_foreign_words() -> None:

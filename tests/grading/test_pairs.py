@@ -15,11 +15,13 @@ from served import Served, says
 
 from stages.grading.judged import judges
 from stages.grading.judged.forms import form_of
+from stages.grading.judged.judges import Judge
 from stages.grading.judged.pairs import PLACES, score_by_label, share_by_weight, switched
 from stages.inference.server import client
-from stages.inference.server.protocol import Reply
+from stages.inference.server.protocol import Reply, reply_of
 from stages.records.record import Record
-from stages.runtime.errors import UsageError
+from stages.rewards.alpaca_eval import check
+from stages.runtime.errors import Unavailable, UsageError
 from stages.scoring.scorer import Scorer
 
 OWN, OTHER = "An own fig.", "The other plum."
@@ -115,6 +117,47 @@ def test_letters_among_the_likeliest_count_and_others_do_not() -> None:
     thought = Reply("<think>M</think>m", {"M": -0.1}, {"m": math.log(0.9), "M": math.log(0.1)})
     assert share_by_weight(thought) == (pytest.approx(0.1),)
     assert share_by_weight(Reply(' "M"\n')) == (1.0,)
+
+
+def test_a_token_that_ends_the_turn_is_not_the_last_of_the_text() -> None:
+    """vLLM lists it among the tokens, after a blank maybe."""
+    top = {
+        "</think>": {"x": -0.1},
+        "M": {"m": math.log(0.2), "M": math.log(0.8)},
+        "\n": {"\n": -0.1},
+        "<|e|>": {},
+    }
+    places = [
+        {
+            "token": token,
+            "top_logprobs": [{"token": name, "logprob": value} for name, value in likely.items()],
+        }
+        for token, likely in top.items()
+    ]
+    _, answer = says("<think>m</think>M\n")
+    answer["choices"][0]["logprobs"] = {"content": places}
+    reply = reply_of(answer)
+    assert isinstance(reply, Reply)
+    assert share_by_weight(reply) == (pytest.approx(0.8),)
+
+
+def test_a_question_is_asked_once_and_a_verdict_of_any_attempt_is_kept(
+    served: Served, tmp_path: Path
+) -> None:
+    """Also where the first attempt gave none, which is asked for no more."""
+    served.reply = lambda body: says("M" if body["seed"] == 1 else "Hm.")
+    spec = f"alpaca_eval:weighted=false,cache={tmp_path / 'verdicts'}"
+    first, (spent,) = scored([asked(1), asked(1), asked(1)], spec, served)
+    assert ([body["seed"] for body in served.asked], spent.asked, spent.kept) == ([0, 1], 2, 2)
+    served.reply = lambda body: says("m")
+    again, (spent,) = scored([asked(1)], spec, served)
+    assert (len(served.asked), spent.asked, spent.kept) == (2, 0, 1)
+    assert [each["rewards"]["alpaca_eval"] for each in first + again] == [1, 1, 1, 1]
+
+
+def test_an_address_that_is_none_is_told_before_anything_is_judged() -> None:
+    with pytest.raises(Unavailable, match="alpaca_eval: nowhere: no address; write http"):
+        check(Judge(model="m", url="http://a/v1 nowhere"))
 
 
 def test_both_orders_are_two_games_with_five_verdicts(served: Served) -> None:

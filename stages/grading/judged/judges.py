@@ -24,6 +24,7 @@ from stages.settings.groups import Engine, Sampling, check_device
 from stages.settings.options import Range
 
 if TYPE_CHECKING:
+    from stages.inference.server.client import Servers
     from stages.inference.server.protocol import Reply
 
 T = TypeVar("T")
@@ -62,16 +63,16 @@ class Judge:
         Attempts are numbered from `first`, which names their seeds. With `likely` a server is asked for the
         likeliest tokens, too. Raises Unavailable for a model or server that cannot be had.
         """
-        found: list[T | str] = [""] * len(questions)
-        waiting = list(range(len(questions)))
-        for attempt in range(first, first + 1 + self.retries):
-            if not waiting:
-                break
-            asked = [questions[k] for k in waiting]
-            with in_options_of(reward, OPTIONS):
+        attempts = range(first, first + 1 + self.retries)
+        with in_options_of(reward, OPTIONS):
+            found = self._known(questions, attempts, read, likely)
+            for attempt in attempts:
+                waiting = [k for k, each in enumerate(found) if isinstance(each, str)]
+                if not waiting:
+                    break
+                asked = [questions[k] for k in waiting]
                 for place, verdict in self._verdicts(asked, attempt, read, likely):
                     found[waiting[place]] = verdict
-            waiting = [k for k in waiting if isinstance(found[k], str)]
         return found
 
     def check(self, reward: str) -> None:
@@ -80,45 +81,74 @@ class Judge:
             raise UsageError(f"--reward {reward}: needs model=CHECKPOINT, or model=NAME,url=SERVER")
         if not self.url and self.model != "echo":
             check_model(reward, OPTIONS, self.model, self.device)
+        if self.url:
+            with in_options_of(reward, OPTIONS), self._servers():
+                pass
 
     def spent(self) -> Spent:
         """What was asked of it since this was last called."""
         account = _account(self.model, self.url, self.price_in, self.price_out)
         return account.closed(self.model, self.price_in, self.price_out)
 
+    def _known(
+        self,
+        questions: Sequence[Turns],
+        attempts: Sequence[int],
+        read: Callable[[Reply], T | str],
+        likely: bool,
+    ) -> list[T | str]:
+        """The verdict on each question that the cache has, from any of the attempts; "" where it has none."""
+        from stages.inference.server.protocol import Reply
+
+        found: list[T | str] = [""] * len(questions)
+        cache = self._cache()
+        if cache is None or not len(cache):
+            return found
+        for attempt in attempts:
+            waiting = [k for k, each in enumerate(found) if isinstance(each, str)]
+            for k, key in zip(
+                waiting, self._keys([questions[k] for k in waiting], attempt, likely), strict=True
+            ):
+                held = cache.get(key)
+                if held is not None:
+                    found[k] = read(Reply.of(held))
+        account = _account(self.model, self.url, self.price_in, self.price_out)
+        account.kept += sum(not isinstance(each, str) for each in found)
+        return found
+
     def _verdicts(
         self, asked: Sequence[Turns], attempt: int, read: Callable[[Reply], T | str], likely: bool
     ) -> Iterator[tuple[int, T | str]]:
-        """The verdict of each question by its place, as replies come: from the cache where they are in it.
+        """The verdict on each question by its place, as replies come.
 
         Each reply that has a verdict is kept at once, so what was paid for outlives a server that dies.
         """
-        from stages.inference.server.protocol import Reply
-
         account = _account(self.model, self.url, self.price_in, self.price_out)
-        cache = _cache(self.cache) if self.cache else None
+        cache = self._cache()
+        keys = self._keys(asked, attempt, likely)
+        alike: dict[str, list[int]] = {}  # with a cache the places of one question, which is asked once
+        for place, key in enumerate(keys):
+            alike.setdefault(key if cache is not None else str(place), []).append(place)
+        groups = list(alike.values())
+        for number, reply in self._fresh([asked[group[0]] for group in groups], attempt, likely):
+            verdict: T | str = reply if isinstance(reply, str) else read(reply)
+            if not isinstance(reply, str):
+                account.add(reply)
+                if cache is not None and not isinstance(verdict, str):
+                    cache.put(keys[groups[number][0]], reply.record())
+                    account.kept += len(groups[number]) - 1
+            for place in groups[number]:
+                yield place, verdict
+
+    def _cache(self) -> Journal | None:
+        return _cache(self.cache) if self.cache else None
+
+    def _keys(self, asked: Sequence[Turns], attempt: int, likely: bool) -> list[str]:
+        """What each reply hangs on."""
         version = "" if self.url else revision(self.model)
         more = ("likely",) if likely else ()
         about = (self.model, self.url, version, self.max_tokens, self.temperature, attempt, *more)
-        keys = [digest(turns[0][1] if _plain(turns) else turns, about) for turns in asked]
-        missing = []
-        for place, key in enumerate(keys):
-            held = cache.get(key) if cache is not None else None
-            if held is None:
-                missing.append(place)
-            else:
-                account.kept += 1
-                yield place, read(Reply.of(held))
-        for number, reply in self._fresh([asked[place] for place in missing], attempt, likely):
-            place = missing[number]
-            if isinstance(reply, str):
-                yield place, reply
-                continue
-            account.add(reply)
-            verdict = read(reply)
-            if cache is not None and not isinstance(verdict, str):
-                cache.put(keys[place], reply.record())
-            yield place, verdict
+        return [digest(turns[0][1] if _plain(turns) else turns, about) for turns in asked]
 
     def _fresh(self, asked: Sequence[Turns], attempt: int, likely: bool) -> Iterator[tuple[int, Reply | str]]:
         """The model's replies by their places, in the order they come; a text says why there is none."""
@@ -132,11 +162,10 @@ class Judge:
             for number, text in enumerate(_local(asked, self.model, self._engine(), sampling, attempt)):
                 yield number, Reply(text)
             return
-        from stages.inference.server.client import Servers
         from stages.inference.server.faults import Refused
 
         refused: list[int] = []
-        with Servers(_fleet(self.url), patience=PATIENCE) as servers:
+        with self._servers() as servers:
             for number, reply in servers.chat(
                 asked,
                 model=self.model,
@@ -152,6 +181,11 @@ class Judge:
                     yield number, reply.why if isinstance(reply, Refused) else reply
         for place, reply_or_why in self._fresh([asked[number] for number in refused], attempt, False):
             yield refused[place], reply_or_why
+
+    def _servers(self) -> Servers:
+        from stages.inference.server.client import Servers
+
+        return Servers(_fleet(self.url), patience=PATIENCE)
 
     def _engine(self) -> Engine:
         backend = "echo" if self.model == "echo" else self.backend

@@ -196,10 +196,19 @@ def reply_of(answer: Any) -> Reply | str:
     return Reply(
         text,
         _likely(places[0]) if places else NO_TOKENS,
-        _likely(places[-1]) if places else NO_TOKENS,
+        _likely(_last(places, text)),
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
     )
+
+
+def _last(places: list[Any], text: str) -> Any:
+    """The place at which the text ends: after it some servers have a token that ends the turn, or a blank."""
+    for place in reversed(places):
+        token = _object(place).get("token")
+        if isinstance(token, str) and token.strip() and text.rstrip().endswith(token.strip()):
+            return place
+    return None
 
 
 def _likely(place: Any) -> Mapping[str, float]:
