@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,16 @@ from typing import Any
 from stages.runtime.errors import UsageError
 from stages.runtime.results import Results
 
+APART = ("protocol", "revision", "step", "seed")  # in which rows of one model and benchmark may differ
 PLAIN = (str, int, float, bool)
-SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {
+# A [ or a * that begins a line would be an option of the end of the line before.
+SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {each: f"{{{each}}}" for each in "[]*"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "–": "--", "×": r"$\times$",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", "×": r"$\times$",
 }  # fmt: skip
+# What means something in Markdown; a _ within a word does not.
+MARKED = re.compile(r"[\\`*<\[\]|~&]|(?<![^\W_])_|_(?![^\W_])")
+UNPRINTED = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")  # what YAML wants escaped
 
 
 def check(path: Path) -> None:
@@ -36,7 +43,7 @@ def written(path: Path, made: Results) -> str:
 def markdown(made: Results) -> str:
     """A table of GitHub's Markdown."""
     lines = [made.columns, ["---"] * len(made.columns), *made.rows]
-    return "".join(f"| {' | '.join(_in_line(cell, '|') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(_marked, line))} |\n" for line in lines)
 
 
 def latex(made: Results) -> str:
@@ -65,17 +72,23 @@ def model_index(made: Results) -> str:
     for each in made.records:
         if each.get("pass@1") is None or "difference" in each or "spread" in each:
             continue
-        name = str(each["model"] or "model").rstrip("/").rpartition("/")[2]
-        models.setdefault(name, []).append(_result(each))
+        models.setdefault(str(each["model"] or "model"), []).append(_result(each))
     lines = ["model-index:"]
+    shown = Counter(map(_last, models))
     for name, results in models.items():
-        lines += [f"- name: {json.dumps(name)}", "  results:"]
-        lines += [f"  - {json.dumps(each, ensure_ascii=False)}" for each in results]
+        lines += [f"- name: {_yaml(_last(name) if shown[_last(name)] == 1 else name)}", "  results:"]
+        lines += [f"  - {_yaml(each)}" for each in results]
     return "\n".join(lines) + "\n" if models else "model-index: []\n"
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
 
 
 def _result(each: Mapping[str, Any]) -> dict[str, Any]:
     benchmark = str(each["benchmark"] or "records")
+    told = {**each, "seed": (each.get("settings") or {}).get("seed")}
+    args = {key: told[key] for key in APART if told.get(key) is not None}
     shown = [key for key, value in each.items() if _measure(key) and isinstance(value, int | float)]
     return {
         "task": {"type": "text-generation"},
@@ -83,6 +96,7 @@ def _result(each: Mapping[str, Any]) -> dict[str, Any]:
             "name": benchmark,
             "type": benchmark.partition(":")[0].rpartition("/")[2],
             **({"split": each["split"]} if each.get("split") else {}),
+            **({"args": args} if args else {}),
         },
         "metrics": [{"type": key, "name": key, "value": each[key]} for key in shown],
     }
@@ -97,8 +111,13 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, PLAIN)
 
 
-def _in_line(cell: str, mark: str) -> str:
-    return " ".join(cell.split()).replace(mark, f"\\{mark}")
+def _marked(cell: str) -> str:
+    return MARKED.sub(r"\\\g<0>", " ".join(cell.split()))
+
+
+def _yaml(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _special(cell: str) -> str:

@@ -33,5 +33,5 @@ TRAINABLE = 0.95  # of the memory: what training may
 # Seconds that a layer takes for one token besides, for starting kernels and adding up over GPUs of a machine,
 # and over machines.
 WITHIN, ACROSS = 40e-6, 250e-6
-SENT = 2.5e9  # bytes a second from a machine that trains to the samplers: 32 billion from 2 in 13 s
+SENT = 2.5e9  # bytes a second from a machine that trains to the samplers
 FIXED = 5.0  # seconds of a step for rewards, batches and starting

@@ -123,14 +123,23 @@ def problems(path: str) -> Iterable[tuple[str, str]]:
         raise BadInput("no problems in it", place=path, remedy="give a file of benchmark problems")
 
 
-def repeated(texts: Iterable[str], path: str, report: Report = SILENT) -> set[str]:
-    """Those of the problems' texts that a file of training data repeats, of each of its lines one.
+def repeated(
+    texts: Iterable[str], path: str, report: Report = SILENT, *, lines: int | None = None
+) -> set[str]:
+    """Those of the problems' texts that the first `lines` of a file of training data, or all, repeat.
 
-    Raises BadInput for a line that has no text.
+    Of each line it is the one that the line is most like, with all that have the same words. Raises BadInput
+    for a line that has no text, and for a file without lines.
     """
-    overlap = Overlap((text, text) for text in texts)
-    found = (overlap.find(_text(record)) for record in as_records(read_rows(path), report))
-    return {text for text in found if text is not None}
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for text in texts:
+        alike.setdefault(tuple(TOKEN.findall(text.lower())), []).append(text)
+    overlap = Overlap((same[0], same[0]) for same in alike.values())
+    read = itertools.islice(as_records(read_rows(path), report), lines)
+    found = {overlap.find(_text(record)) for record in read}
+    if not found:
+        raise BadInput("no training data in it", place=path, remedy="give the file that was trained on")
+    return {text for same in alike.values() if same[0] in found for text in same}
 
 
 def text_of(record: Record) -> str:
