@@ -182,6 +182,8 @@ def run(
     Raises UsageError for options that contradict each other, BadInput for what cannot be measured.
     """
     _check(settings, given)
+    if settings.contamination is not None:
+        _check_texts(settings.contamination)
     records = as_records(records, report)
     lacking: dict[str, Unavailable] = {}
     measured = list(_measured(settings, records, given, lacking, report))
@@ -200,6 +202,8 @@ def run(
         model = _loaded(stack, measured[0].plan, settings, report) if measured else None
         for each in measured:
             assert model is not None
+            if settings.repeats > 1 and each.plan.sampling.temperature == 0:
+                report.note(f"{each.source}: at temperature 0 all {settings.repeats} runs are alike")
             try:
                 for one in _runs(each, settings):
                     _sample(model, one, tally, keep, settings, report, journal)
@@ -246,6 +250,7 @@ def _runs(each: Measured, settings: Settings) -> Iterator[Measured]:
     """What is measured, with one seed after the other."""
     yield each
     for more in range(1, settings.repeats):
+        each.notes.found.clear()  # the same problems, of which is said once what is to be said
         problems = sharded(each.again(), settings.shard)
         yield each._replace(plan=replace(each.plan, seed=settings.seed + more), problems=problems)
 
@@ -283,7 +288,7 @@ def _told_of(
         measures = _compared(measures, tally, bases, settings.against, report)
     if settings.table is not None:
         with jsonl.open_output(settings.table) as stream:
-            stream.write(written_table.written(settings.table, measures).encode())
+            stream.write(written_table.written(settings.table, measures).encode(errors="backslashreplace"))
     return measures
 
 
@@ -295,6 +300,14 @@ def _price(given: str | None) -> tuple[float, ...]:
     if len(parts) != 2:
         raise UsageError(f"--price {given}: write two numbers, such as 0.55,2.19")
     return tuple(typed("--price", part.strip(), float, Range(low=0)) for part in parts)
+
+
+def _check_texts(file: Path) -> None:
+    """Raises BadInput where a training file does not begin as one, before completions are paid for."""
+    from stages.selection.decontamination import repeated
+
+    if file.is_file():  # a pipe is read once
+        repeated((), str(file), lines=1)
 
 
 def _words() -> Callable[[Record], str]:
@@ -391,7 +404,8 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     if settings.timing and model is None:
         raise UsageError("--timing tells how fast a model answers: add -m MODEL")
     if settings.contamination is not None and not _is_file(str(settings.contamination)):
-        raise UsageError(f"--contamination {settings.contamination}: no such file")
+        kind = "a directory: name a file in it" if settings.contamination.is_dir() else "no such file"
+        raise UsageError(f"--contamination {settings.contamination}: {kind}")
     if settings.fail_under is not None and not 0 <= settings.fail_under <= 1:
         raise UsageError(f"--fail-under {settings.fail_under:g}: a share from 0 to 1, such as 0.9")
     if model is None and settings.engine.dtype != "auto":
@@ -453,7 +467,11 @@ def _measured(
                 raise
             _leave_out(str(each.source), error, lacking, report)
         else:
-            yield each._replace(problems=_until_lacking(ready) if len(names) > 1 else ready)
+            if len(names) > 1:
+                again = partial(_again, each.again)
+                yield each._replace(problems=_until_lacking(ready), again=again)
+            else:
+                yield each._replace(problems=ready)
 
 
 def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -> Measured:
@@ -513,6 +531,10 @@ def _until_lacking(problems: Iterable[Record]) -> Iterator[Record]:
         yield from problems
     except Unavailable as error:
         raise Lacking(error.what, install=error.install) from error
+
+
+def _again(problems: Callable[[], Iterable[Record]]) -> Iterator[Record]:
+    return _until_lacking(problems())
 
 
 def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:

@@ -63,8 +63,9 @@ def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures 
         return None
     fewest = min(len(_unlike(row, base)) for base in same)
     nearest = [base for base in same if len(_unlike(row, base)) == fewest]
+    nearest = [base for base in nearest if _seed(base) == _seed(row)] or nearest
     if len(nearest) > 1:
-        told = " or ".join(sorted({", ".join(_unlike(row, base)) or "the step" for base in nearest}))
+        told = " or ".join(sorted({", ".join(_unlike(row, base)) or "the step or seed" for base in nearest}))
         report.note(
             f"{_title(row)}: {len(nearest)} rows of the baseline are as near ({told}); not compared: "
             "give a file that has one of them"
@@ -77,7 +78,12 @@ def _unlike(row: Figures, base: Figures) -> list[str]:
     """The settings that the two do not share."""
     own, other = (each.origin.get("settings") or {} for each in (row, base))
     keys = sorted({*own, *other} - {*ALIKE})
-    return [key for key in keys if own.get(key) != other.get(key)]
+    protocols = {each.origin.get("protocol") for each in (row, base)} - {None}  # None: of another command
+    return ["protocol"] * (len(protocols) > 1) + [key for key in keys if own.get(key) != other.get(key)]
+
+
+def _seed(row: Figures) -> Any:
+    return (row.origin.get("settings") or {}).get("seed")
 
 
 def _line(row: Figures, base: Figures, report: Report) -> dict[str, Any] | None:

@@ -275,6 +275,10 @@ def origin_of(record: Record, benchmark: str | None) -> dict[str, Any]:
     }
     if "score" in entries:
         settings["rewards"] = said_by(record, "score").get("rewards")
+    asked = object_of(source.get("settings"))
+    own = {key: value for key, value in asked.items() if key != "limit"}  # it makes no other problems
+    if own:
+        settings["set"] = own
     steps = [entry["step"] for entry in entries.values() if isinstance(entry, dict) and "step" in entry]
     return {
         **({"step": steps[-1]} if steps else {}),  # of the training that these are rollouts of

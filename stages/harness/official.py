@@ -97,7 +97,7 @@ class Task:
             put = f"put {beside} beside {next(iter(paths.values()))}, or " if beside else ""
             raise Unavailable(
                 f"lm_eval:{self.name} shows examples of its part {split}, which is not on this machine; "
-                f"{put}ask without them: --set shots=0"
+                f"{put}ask with shots=0"
             )
 
     def _of_the_hub(self) -> Any:

@@ -175,24 +175,28 @@ def _published(task: str) -> Any:
     from lm_eval.tasks._index import TaskIndex
     from lm_eval.tasks._yaml_loader import load_yaml
 
+    for path in _named().get(task, ()):
+        entry = TaskIndex.entry_from_path(path)
+        if entry is not None and entry.name == task:
+            entry.cfg = load_yaml(path, resolve_func=False)
+            return entry
+    return _indexed(task)
+
+
+@functools.cache
+def _named() -> dict[str, list[Path]]:
+    """The files of the package that have a line with the name of a task."""
+    found: dict[str, list[Path]] = {}
     root = Path(library().__file__).parent / "tasks"
     for path in sorted(root.glob("**/*.yaml"), key=Path.as_posix):
-        names = (
-            name.partition("#")[0].strip(" \t\"'") for name in NAME.findall(path.read_text("utf-8", "ignore"))
-        )
-        if task in names:
-            entry = TaskIndex.entry_from_path(path)
-            if entry is not None and entry.name == task:
-                entry.cfg = load_yaml(path, resolve_func=False)
-                return entry
-    return _indexed(task)
+        for name in NAME.findall(path.read_text("utf-8", "ignore")):
+            found.setdefault(name.partition("#")[0].strip(" \t\"'"), []).append(path)
+    return found
 
 
 def _indexed(task: str) -> Any:
     """The entry of the whole index. Raises UsageError for a name of several tasks, or of none."""
-    from lm_eval.tasks import TaskManager
-
-    index = TaskManager().task_index
+    index = _index()
     entry = index.get(task)
     if entry is None:
         meant = near(task, index, SHOWN)
@@ -201,6 +205,14 @@ def _indexed(task: str) -> Any:
     if entry.yaml_path is None:
         raise UsageError(_several(task, sorted(entry.tags)))
     return entry
+
+
+@functools.cache
+def _index() -> Mapping[str, Any]:
+    """All tasks and groups by their names, which takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return dict(TaskManager().task_index)
 
 
 def _members(entry: Any) -> list[str]:

@@ -40,7 +40,7 @@ class Shape:
 def shape(path: Path) -> Shape:
     """That of a checkpoint, or of a config.json. Raises Unavailable for none, BadInput for another kind."""
     file = path / "config.json" if path.is_dir() else path
-    if not file.is_file():
+    if not file.is_file() or file.suffix != ".json":
         raise Unavailable(f"no config.json at {path}: give a checkpoint directory, or the file itself")
     found = read_json(file)
     config = found.get("text_config", found)

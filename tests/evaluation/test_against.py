@@ -157,3 +157,21 @@ def test_a_model_is_sampled_and_compared_with_a_file(tmp_path: Path) -> None:
     found = run(settings=Settings(**{**vars(asked), "against": str(save)}))
     (line,) = [line for line in found.records if "against" in line]
     assert (line["difference"], line["problems"], line["settings_unlike"]) == (0, 4, [])
+
+
+def test_rows_are_compared_by_protocol_and_seed_and_settings_of_a_benchmark_part_rows() -> None:
+    def of(model: str, seed: int, protocol: str, shots: int, right: int) -> list[Record]:
+        said = {"source": "gsm8k", "protocol": protocol, "settings": {"shots": shots, "limit": seed}}
+        meta = {"prompts": said, "generate": {"model": model, "seed": seed}}
+        given = {"prompt": "?", "completion": "7", "answer": "7", "meta": meta}
+        return [
+            Record(given, id=f"{k}#0", group=str(k), rewards={"accuracy": float(k < right)}) for k in range(4)
+        ]
+
+    sets = [
+        (seed, protocol, shots) for seed in (0, 1) for protocol in ("paper", "official") for shots in (0, 5)
+    ]
+    records = [record for k, each in enumerate(sets) for record in of("one", *each, right=k % 4)]
+    records += [record for k, each in enumerate(sets) for record in of("two", *each, right=k % 4)]
+    lines = [each for each in run(records, Settings(against="one")).records if "difference" in each]
+    assert [(line["difference"], line["settings_unlike"]) for line in lines] == [(0, [])] * len(sets)

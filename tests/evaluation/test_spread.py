@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Heard
 
 from stages.eval import Settings, run
 from stages.evaluation.seeds import spread
+from stages.formats.written_table import FORMS, latex, markdown
 from stages.runtime.errors import BadInput, UsageError
+from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
-from stages.settings.groups import Engine
+from stages.selection.decontamination import repeated
+from stages.settings.groups import Engine, Sampling
 
 LONG = "A farmer has {} hens and sells half of their eggs each day at the market for two dollars apiece"
 
@@ -26,9 +30,9 @@ def problems(tmp_path: Path) -> Path:
     return path
 
 
-def measured(path: Path, **options: Any) -> Results:
+def measured(path: Path, report: Report = SILENT, **options: Any) -> Results:
     own = Settings(model="echo", engine=Engine(backend="echo"), benchmark=(str(path),), samples=2, **options)
-    return run(settings=own)
+    return run(settings=own, report=report)
 
 
 def test_runs_with_other_seeds_are_rows_and_a_line_of_their_spread(problems: Path) -> None:
@@ -44,6 +48,8 @@ def test_runs_with_other_seeds_are_rows_and_a_line_of_their_spread(problems: Pat
     assert line["pass@1"] == pytest.approx(0.2)
     assert line["pass@1_sd"] == pytest.approx(0.1)
     assert line["pass@1_high"] - 0.2 == pytest.approx(4.3026527 * 0.1 / 3**0.5)
+    measured(problems, heard := Heard(), repeats=2, sampling=Sampling(temperature=0.0))
+    assert f"{problems}: at temperature 0 all 2 runs are alike" in heard.said
     with pytest.raises(UsageError, match="--repeats 2 asks a benchmark again"):
         run(settings=Settings(repeats=2))
 
@@ -85,6 +91,14 @@ def test_problems_that_a_training_file_has_are_told_apart(problems: Path, tmp_pa
     assert [table.rows[0][2] for table in made.further] == ["2 of 4"]
     with pytest.raises(UsageError, match="no such file"):
         measured(problems, contamination=tmp_path / "none.jsonl")
+    twins = ["What is 7 + 2 of the sum?", "what is 7 - 2 of the sum", "What is 8 + 2 of the sum?"]
+    seen.write_text(json.dumps({"prompt": "Tell: " + twins[0]}) + "\n")
+    assert repeated(twins, str(seen)) == {*twins[:2]}
+    with pytest.raises(UsageError, match="a directory: name a file in it"):
+        measured(problems, contamination=tmp_path)
+    seen.write_text("")
+    with pytest.raises(BadInput, match="no training data in it"):
+        measured(problems, contamination=seen)
     seen.write_text('{"x": 1}\n')
     with pytest.raises(BadInput, match=r"train.jsonl:1: no problem in it"):
         measured(problems, contamination=seen)
@@ -106,3 +120,23 @@ def test_a_table_is_written_for_papers_and_model_cards(problems: Path, tmp_path:
     assert (result.metric_type, result.metric_value) == ("pass@1", row["pass@1"])
     with pytest.raises(UsageError, match=r"name a file that ends in .md, .tex, .csv, .yaml"):
         measured(problems, table=tmp_path / "t.txt")
+
+
+def test_names_mean_nothing_to_the_form_of_a_table_and_models_of_one_name_stay_apart() -> None:
+    hostile = "a\\|b\n`*_x_[y]<b>&\x85\u2028\x7f😀{é}"
+    rows = [
+        {"model": f"{folder}/{hostile}", "benchmark": hostile, "protocol": protocol, "pass@1": 0.5,
+         "settings": {"seed": 3}}
+        for folder, protocol in (("one", "paper"), ("two", "official"))
+    ]  # fmt: skip
+    made = Results(rows, "", ["model"], [[hostile], ["[x]"], ["*y"]], None)
+    first = markdown(made).splitlines()[2]
+    assert first == "| a\\\\\\|b \\`\\*\\_x\\_\\[y\\]\\<b>\\& \x7f😀{é} |"
+    assert latex(made).splitlines()[5:7] == [r"{[}x{]} \\", r"{*}y \\"]
+    yaml = pytest.importorskip("yaml")
+    index = yaml.safe_load(FORMS[".yaml"](made))["model-index"]
+    assert [each["name"] for each in index] == [row["model"] for row in rows]
+    assert [each["results"][0]["dataset"]["args"] for each in index] == [
+        {"protocol": "paper", "seed": 3},
+        {"protocol": "official", "seed": 3},
+    ]

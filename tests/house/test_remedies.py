@@ -25,6 +25,8 @@ FOREIGN = {
     "--logprobs-mode": "start it with",
     "--middleware": "vllm serve",
     "--no-deps": "pip install",
+    "--git": "diff --git",
+    "-m": "python -m",
     "-c": "pip install",
     "-e": "pip install",
     "-w": "sysctl",
