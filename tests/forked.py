@@ -24,18 +24,15 @@ from pathlib import Path
 from faults import warm
 
 TESTS = Path(__file__).resolve().parent
+# Variables that libraries read as they are loaded: where these differ, the program starts anew.
+READ_AT_START = ("HF_", "TRANSFORMERS_", "OMP_", "TORCH", "PYTHON", "LD_", "CUDA_", "WORLD_SIZE", "R1_STAGES")
 CLIENT = r"""#!{python} -ISE
 import json, os, signal, socket, sys
 
 MODELS = ("generate", "eval", "sft", "grpo", "distill", "init", "convert", "reward-model")
-READ_AT_START = ("HF_", "TRANSFORMERS_", "OMP_", "TORCH", "PYTHON", "LD_", "CUDA_", "WORLD_SIZE", "R1_STAGES")
 
-
-def looked_at(environment):
-    return {{k: v for k, v in environment.items() if k.startswith(READ_AT_START)}}
-
-
-if sys.argv[1:2] == [] or sys.argv[1] not in MODELS or looked_at(os.environ) != looked_at({environment}):
+at_start = {{name: value for name, value in os.environ.items() if name.startswith({read})}}
+if sys.argv[1:2] == [] or sys.argv[1] not in MODELS or at_start != {at_start}:
     os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
@@ -61,7 +58,8 @@ def commands(environment: dict[str, str]) -> Iterator[Path]:
         folder = Path(name)
         address = folder / "address"
         real = Path(sys.executable).parent / "r1"
-        known = {"environment": environment, "real": str(real), "address": str(address)}
+        at_start = {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
+        known = {"at_start": at_start, "read": READ_AT_START, "real": str(real), "address": str(address)}
         text = CLIENT.format(python=sys.executable, **known)
         (folder / "r1").write_text(text, "utf-8")
         (folder / "r1").chmod(0o755)
@@ -120,8 +118,8 @@ def _answer(connection: socket.socket) -> None:
     for handle in (0, 1, 2, *handles):
         os.close(handle)
     ended = os.pidfd_open(child)
-    while ended not in (ready := select.select([ended, connection], [], [])[0]):
-        signals = connection.recv(1) if ready else b""
+    while ended not in select.select([ended, connection], [], [])[0]:
+        signals = connection.recv(1)
         os.kill(child, signals[0] if signals else signal.SIGKILL)
         if not signals:
             break
