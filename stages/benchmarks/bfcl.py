@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.formats.function_docs import hinted, system_prompt, tools
+from stages.formats.function_docs import CLASSES, INSTALL, PACKAGE, hinted, system_prompt, tools
 from stages.formats.sources import FOLDER, parts_of
 from stages.formats.tables import read_rows
 from stages.records.record import Record, bad_record, need
@@ -30,14 +30,7 @@ GROUPS = {
 OF_ONE_TURN = tuple(name for group in GROUPS.values() for name in group)
 MULTI_TURN = tuple(f"multi_turn_{each}" for each in ("base", "miss_func", "miss_param", "long_context"))
 CATEGORIES = (*OF_ONE_TURN, *MULTI_TURN)
-DOCS = {
-    "GorillaFileSystem": "gorilla_file_system", "MathAPI": "math_api", "MessageAPI": "message_api",
-    "TwitterAPI": "posting_api", "TicketAPI": "ticket_api", "TradingBot": "trading_bot",
-    "TravelAPI": "travel_booking", "VehicleControlAPI": "vehicle_control",
-}  # fmt: skip
 MORE = "I have updated some more functions you can choose from. What about now?"
-PACKAGE = "bfcl_eval"
-INSTALL = "pip install --no-deps bfcl-eval==2026.3.23"
 WHOLE = "take the files of the package bfcl-eval as they are"
 MODES = ("words", "tools")
 
@@ -130,7 +123,7 @@ def _docs(data: Path | None) -> dict[str, list[Record]]:
     """What is published of the functions of each simulated class."""
     return {
         name: list(read_rows(str(_found(f"multi_turn_func_doc/{file}.json", data))))
-        for name, file in DOCS.items()
+        for name, file in CLASSES.items()
     }
 
 

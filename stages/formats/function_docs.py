@@ -12,6 +12,14 @@ from typing import Any
 
 Function = dict[str, Any]
 
+PACKAGE = "bfcl_eval"
+INSTALL = "pip install --no-deps bfcl-eval==2026.3.23"
+# The simulated classes of its conversations, by the files that it has of each.
+CLASSES = {
+    "GorillaFileSystem": "gorilla_file_system", "MathAPI": "math_api", "MessageAPI": "message_api",
+    "TwitterAPI": "posting_api", "TicketAPI": "ticket_api", "TradingBot": "trading_bot",
+    "TravelAPI": "travel_booking", "VehicleControlAPI": "vehicle_control",
+}  # fmt: skip
 SYNTAX = {"python": "Python 3", "java": "Java 8 SDK", "javascript": "JavaScript"}
 CALLED = {"java": "Java", "javascript": "JavaScript"}
 LISTS = ("ArrayList", "Array", "array")

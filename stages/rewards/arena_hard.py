@@ -10,24 +10,12 @@ published one.
 from __future__ import annotations
 
 from stages.grading.judged.judges import Judge
-from stages.grading.judged.pairs import check_pairs, fought
+from stages.grading.judged.pairs import UNJUDGED, check_pairs, fought
 from stages.records.record import Record
 from stages.records.verdict import Counts, Example, Verdict
 
 BY = Judge(max_tokens=4096)  # the judge first answers the question itself
-EXAMPLES: list[Example] = [
-    (
-        [Record(prompt="Name a fruit.", completion="Fig.", baseline_answer="A plum.")],
-        {"model": "echo", "retries": 0},
-        [None],
-    ),
-    ([Record(prompt="Name a fruit.", completion="Fig.")], {"model": "echo"}, [None]),
-    (
-        [Record(prompt="Name a fruit.", completion="<think>Fig", baseline_answer="A plum.")],
-        {"model": "echo"},
-        [0.0],
-    ),
-]
+EXAMPLES: list[Example] = UNJUDGED
 
 
 def arena_hard(batch: list[Record], *, by: Judge = BY, prompt: str = "") -> list[Verdict | Counts]:

@@ -17,7 +17,7 @@ from stages.grading.judged.scales import NOTHING, answer_of, asked_in, unread
 from stages.inference.server.protocol import Reply
 from stages.language.thinking import split_thinking
 from stages.records.record import Record
-from stages.records.verdict import Counts, Verdict
+from stages.records.verdict import Counts, Example, Verdict
 
 BASELINE = "baseline_answer"
 PLACES = ("first", "second")
@@ -28,6 +28,20 @@ LABELS = {
     "A>>B": 0.0, "A>B": 0.25, "A=B": 0.5, "B>A": 0.75, "B>>A": 1.0,
     "B<<A": 0.0, "B<A": 0.25, "B=A": 0.5, "A<B": 0.75, "A<<B": 1.0,
 }  # fmt: skip
+# Records that a judge says nothing of: without a verdict, without a baseline, without an answer.
+UNJUDGED: list[Example] = [
+    (
+        [Record(prompt="Name a fruit.", completion="Fig.", baseline_answer="A plum.")],
+        {"model": "echo", "retries": 0},
+        [None],
+    ),
+    ([Record(prompt="Name a fruit.", completion="Fig.")], {"model": "echo"}, [None]),
+    (
+        [Record(prompt="Name a fruit.", completion="<think>Fig", baseline_answer="A plum.")],
+        {"model": "echo"},
+        [0.0],
+    ),
+]
 
 
 class Pair(NamedTuple):

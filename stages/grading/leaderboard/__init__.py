@@ -1,4 +1,4 @@
 """Whether calls of functions are right by the program of the Berkeley Function-Calling Leaderboard.
 
-May import: runtime.
+May import: formats, runtime.
 """

@@ -15,16 +15,11 @@ import keyword
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stages.formats.function_docs import CLASSES, INSTALL, PACKAGE
 from stages.grading.leaderboard.decoding import Call, Undecoded
 from stages.runtime.errors import Unavailable
 
-INSTALL = "pip install --no-deps bfcl-eval==2026.3.23"
-ROOM = "bfcl_eval.eval_checker.multi_turn_eval"
-CLASSES = {
-    "GorillaFileSystem": "gorilla_file_system", "MathAPI": "math_api", "MessageAPI": "message_api",
-    "TwitterAPI": "posting_api", "TicketAPI": "ticket_api", "TradingBot": "trading_bot",
-    "TravelAPI": "travel_booking", "VehicleControlAPI": "vehicle_control",
-}  # fmt: skip
+ROOM = f"{PACKAGE}.eval_checker.multi_turn_eval"
 UNDEFINED = "undefined_function()"
 RUNS = itertools.count()
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from stages.grading.leaderboard.spans import between, pairs
-from stages.grading.leaderboard.syntax import tree
+from stages.grading.leaderboard.syntax import BOOLEANS, number, put, tree
 
 TYPES: dict[str, type] = {
     "byte": int, "short": int, "integer": int, "long": int, "float": float, "double": float, "boolean": bool,
@@ -20,7 +20,6 @@ WHOLE = re.compile(r"-?\d+\n?")
 LONG = re.compile(r"(-?\d+)[lL]\n?")
 DOUBLE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?\n?")
 FLOAT = re.compile(r"(-?\d+(\.\d+)?([eE][+-]?\d+)?)[fF]\n?")
-BOOLEANS = {"true": True, "false": False}
 AS_LIST = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\(")
 ADDED = re.compile(r"new\s+ArrayList<\w*>\(\)\s*\{\{(\s*)")
 ADD = re.compile(r"add\(")
@@ -109,12 +108,7 @@ def _untyped(text: str) -> Any:
     for kind in ("long", "float"):
         if (value := converted(text, kind)) is not text:
             return value
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
+    return number(text)
 
 
 def decode(text: str) -> list[dict[str, dict[str, Any]]]:
@@ -143,9 +137,7 @@ def _arguments(node: Any, text: str) -> dict[str, Any]:
             name, value = "", _expression(child, text)
         else:
             continue
-        if name in found:
-            raise ValueError(f"{name or 'an argument without a name'} is given twice")
-        found[name] = value
+        put(found, name, value)
     return found
 
 

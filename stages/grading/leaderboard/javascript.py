@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.grading.leaderboard.spans import between, end_of_rows
-from stages.grading.leaderboard.syntax import tree
+from stages.grading.leaderboard.syntax import BOOLEANS, number, put, tree
 
 TYPES: dict[str, type] = {
     "String": str, "integer": int, "float": float, "Bigint": int, "Boolean": bool, "dict": dict,
@@ -19,7 +19,6 @@ TYPES: dict[str, type] = {
 WHOLE = re.compile(r"-?\d+$")
 DECIMAL = re.compile(r"-?\d+(\.\d+)?$")
 BIG = re.compile(r"-?\d+n$")
-BOOLEANS = {"true": True, "false": False}
 OF_ARRAYS = re.compile(r"(\[|new\s+Array\()\s*\[")
 OPEN = re.compile(r"\[")
 ARRAY = re.compile(r"\[(.*?)\]|\bnew\s+Array\((.*?)\)")
@@ -122,12 +121,7 @@ def _untyped(text: str) -> Any:
         return BOOLEANS[text]
     if _quoted(text):
         return text[1:-1]
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
+    return number(text)
 
 
 def decode(text: str) -> list[dict[str, dict[str, Any]]] | None:
@@ -153,7 +147,5 @@ def _arguments(node: Any) -> dict[str, Any]:
             name, value = "", child.text.decode()
         else:
             continue
-        if name in found:
-            raise ValueError(f"{name or 'an argument without a name'} is given twice")
-        found[name] = value
+        put(found, name, value)
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from typing import Any
 
 from stages.runtime.errors import Unavailable
 
+BOOLEANS = {"true": True, "false": False}
 INSTALL = "pip install -c constraints.txt -e '.[bfcl]'"
 
 
@@ -17,6 +19,21 @@ def tree(language: str, source: str) -> Any:
     if "ERROR" in root.sexp():
         raise ValueError(f"it is no {language}")
     return root
+
+
+def number(text: str) -> int | float | str:
+    """As Python reads it; a text that is none stays one."""
+    for read in (int, float):
+        with contextlib.suppress(ValueError):
+            return read(text)
+    return text
+
+
+def put(found: dict[str, Any], name: str, value: Any) -> None:
+    """Raises ValueError for an argument that is there already."""
+    if name in found:
+        raise ValueError(f"{name or 'an argument without a name'} is given twice")
+    found[name] = value
 
 
 @functools.cache
