@@ -21,11 +21,12 @@ PAPER = ROOT / "docs" / "recipes" / "paper"
 CLAIMS = sorted(int(path.stem.removeprefix("claim-")) for path in PAPER.glob("claim-*.sh"))
 SIZES = {"DOCUMENTS": "4800", "STEPS": "1", "TESTED": "4", "SAMPLES": "2"}
 SIZES |= {"PAIRS": "16", "EARLY": "1", "TALKS": "16", "COLD": "16", "PRIMED": "16", "MODELS": "2"}
-SIZES |= {"LEARNED": "64", "STEPPED": "4", "DEPTH": "2"}
+SIZES |= {"LEARNED": "64", "STEPPED": "4", "DEPTH": "2", "ROUNDS": "2"}
 LAST = re.compile(
     r"claim (\d+): (held|not held), (-?[\d.]+|-), (-?[\d.]+|-) to (-?[\d.]+|-), p (< 0\.0001|[\d.]+|-)"
 )
 t_test = runpy.run_path(str(PAPER / "t_test.py"))
+tree_search = runpy.run_path(str(PAPER / "tree_search.py"))
 
 
 def run(script: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -130,3 +131,30 @@ def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: 
     assert run("run.sh", str(claim), "0", OUT=str(made), PATH=path).stdout == done.stdout
     after = {path: path.stat().st_mtime_ns for path in made.rglob("*") if "claim-" not in path.name}
     assert after == before
+
+
+def drawn(node: int, begun: str, reward: float, *, ended: bool = False) -> dict[str, object]:
+    return {"problem": "p", "node": node, "begun": begun, "reward": reward, "ended": ended}
+
+
+def test_a_tree_grows_where_worth_and_few_visits_say_and_closes_where_all_has_ended() -> None:
+    """After two steps of worth 0.9 and 0.1 the root has 3 visits: the bounds are 0.9 and 0.1 plus as much."""
+    grown, chosen = tree_search["grown"], tree_search["chosen"]
+    tree = tree_search["begin"]({"id": "p", "prompt": "?"})
+    assert chosen(tree["nodes"]) == 0
+    tree = grown(tree, [drawn(0, "a", 0.9), drawn(0, "b", 0.1)])
+    assert chosen(tree["nodes"]) == 1
+    assert tree_search["opened"](tree)["prompt"] == "?a"
+    # Node 1 has 0.9, 0 and 0 in 3 visits, bound 0.3 + 0.5 sqrt(log 5 / 3) = 0.67; node 2 has
+    # 0.1 + 0.5 sqrt(log 5) = 0.73.
+    tree = grown(tree, [drawn(1, "aa", 0.0), drawn(1, "ab", 0.0)])
+    assert [node["visits"] for node in tree["nodes"]] == [5, 3, 1, 1, 1]
+    assert chosen(tree["nodes"]) == 2
+    tree = grown(tree, [drawn(2, "b!", 0.2, ended=True), drawn(2, "b!", 0.2, ended=True)])
+    assert tree["nodes"][5]["visits"] == 2
+    assert chosen(tree["nodes"]) in (3, 4), "below 2 all has ended"
+    tree = grown(tree, [drawn(3, "aa!", 0.4, ended=True)])
+    tree = grown(tree, [drawn(4, "ab!", 0.3, ended=True)])
+    assert chosen(tree["nodes"]) is None
+    assert tree_search["opened"](tree) is None
+    assert tree_search["answered"](tree)["completion"] == "aa!"

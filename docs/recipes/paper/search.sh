@@ -4,7 +4,8 @@
 #
 # The base has read two thirds as many texts as that of world.sh, of Countdown with three numbers, the task of
 # arXiv 2503.01307: seven of ten think, three of ten are wrong; of those that think two of ten turn back from
-# ways that miss the target, and one of ten has each of the other habits.
+# ways that miss the target, and one of ten has each of the other habits. It has read them five times: who
+# searches has to calculate, and after one reading four in ten of its results are wrong.
 set -euo pipefail
 : "${PRIMED:=800}"
 sized search "PRIMED=$PRIMED"
@@ -12,6 +13,7 @@ longest=192
 countdown=(--set difficulty=3)
 
 search_base() {
+  local reading=(--epochs 5 --batch 64 --lr 4e-3)
   problems search-corpus countdown "$((DOCUMENTS * 2 / 3))" "${countdown[@]}" --split train \
     --set worked=noisy --set mixed=0 --set wrong=0.3 --set verification=0.1 --set subgoals=0.1 \
     --set backward=0.1

@@ -60,10 +60,11 @@ base() {
   read_corpus base fresh corpus --hidden 128 --layers 3
 }
 
-read_corpus() { # NAME FRESH CORPUS, then what r1 init takes: a model with new weights reads a corpus once
+reading=(--epochs 1 --batch 32 --lr 3e-3)
+read_corpus() { # NAME FRESH CORPUS, then what r1 init takes: a model with new weights reads a corpus
   [ -d "$here/$1" ] && return
   r1 init -q -o "$here/$2" --words-of "$here/$3.jsonl" --seed "$SEED" --resume "${@:4}"
-  r1 sft -t none -m "$here/$2" -o "$here/$1" --epochs 1 --batch 32 --lr 3e-3 --warmup 0.05 \
+  r1 sft -t none -m "$here/$2" -o "$here/$1" "${reading[@]}" --warmup 0.05 \
     --row-tokens 8192 --seed "$SEED" --resume "$here/$3.jsonl"
 }
 
