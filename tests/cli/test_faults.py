@@ -436,7 +436,7 @@ def at_each(calls: list[tuple[str, str]]) -> list[Fault]:
     faults = []
     for n, (call, _) in enumerate(calls, 1):
         error = ERRORS[n % len(ERRORS)]
-        faults += [Fault(FAIL_ON, n, errno.ENOSPC), Fault(FAIL, n, error), Fault(KILL_BEFORE, n)]
+        faults += [Fault(FAIL_ON, n, errno.ENOSPC), Fault(FAIL, n, error), *killed(calls, n)]
         if call == "write":
             faults += [Fault(SHORT, n), Fault(SHORT_ON, n, errno.ENOSPC)]
         if call in ("rename", "unlink", "rmdir"):
@@ -446,14 +446,17 @@ def at_each(calls: list[tuple[str, str]]) -> list[Fault]:
 
 def once_at_each(calls: list[tuple[str, str]]) -> list[Fault]:
     """At each call one error, of all kinds in turn, and a kill."""
-    return [
-        fault
-        for n in range(1, len(calls) + 1)
-        for fault in (
-            Fault(FAIL, n, ERRORS[n // 2 % len(ERRORS)]) if n % 2 else Fault(FAIL_ON, n, errno.ENOSPC),
-            Fault(KILL_BEFORE, n),
-        )
-    ]  # fmt: skip
+    faults = []
+    for n in range(1, len(calls) + 1):
+        error = Fault(FAIL, n, ERRORS[n // 2 % len(ERRORS)]) if n % 2 else Fault(FAIL_ON, n, errno.ENOSPC)
+        faults += [error, *killed(calls, n)]
+    return faults
+
+
+def killed(calls: list[tuple[str, str]], n: int) -> list[Fault]:
+    """A kill before call `n`, but for one that finds what the kill before the last call has found."""
+    same = n > 1 and calls[n - 2][0] in ("close", "fsync")
+    return [] if same else [Fault(KILL_BEFORE, n)]
 
 
 def at_random(bench: Bench, command: Command, count: int) -> list[Fault]:
