@@ -29,7 +29,7 @@ READ_AT_START = ("HF_", "TRANSFORMERS_", "OMP_", "TORCH", "PYTHON", "LD_", "CUDA
 CLIENT = r"""#!{python} -ISE
 import json, os, signal, socket, sys
 
-MODELS = ("generate", "eval", "sft", "grpo", "distill", "init", "convert", "reward-model")
+MODELS = ("generate", "eval", "ask", "sft", "grpo", "distill", "init", "convert", "reward-model")
 
 at_start = {{name: value for name, value in os.environ.items() if name.startswith({read})}}
 if sys.argv[1:2] == [] or sys.argv[1] not in MODELS or at_start != {at_start}:
@@ -83,7 +83,8 @@ def serve(address: str) -> None:
     ready, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    warm(("r1cli.run", "stages.init", "stages.sft", "stages.eval", "stages.grpo", "stages.distill"))
+    stages = ("init", "ask", "sft", "eval", "grpo", "distill")
+    warm(("r1cli.run", *(f"stages.{name}" for name in stages)))
     gc.freeze()  # or each child's collector would copy the pages of all that is imported
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)

@@ -6,6 +6,7 @@ A checkpoint is written under another name and renamed, so a directory that exis
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -258,10 +259,16 @@ def revision(model: str) -> str:
 
 def versions(*more: str) -> dict[str, str]:
     """Versions of this program and of what it computes with, for `r1.json`, and of `more` packages."""
+    packages = ("torch", "transformers", "tokenizers", "peft", *more)
+    found = {name: _version(name) for name in packages}
+    return {"r1cli": code_version(), **{name: number for name, number in found.items() if number is not None}}
+
+
+@functools.cache  # 4 ms each, at every state that is saved
+def _version(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"r1cli": code_version()}
-    for name in ("torch", "transformers", "tokenizers", "peft", *more):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -329,14 +329,15 @@ def prepare() -> None:
     from stages.runtime.errors import UsageError
     from stages.training.grpo import train
     from stages.training.loop.run import Run
-    from stages.training.sft import learner
+    from stages.training.reward_model import learner as of_pairs
+    from stages.training.sft import learner as of_texts
 
     def short(*arguments: Any, **options: Any) -> Run:
         if not os.path.exists("real"):
             raise UsageError("--epochs, --steps: enough")
         return Run(*arguments, **options)
 
-    for module in (learner, train):
+    for module in (of_texts, of_pairs, train):
         module.Run = short
     for automatic, names in (
         (AutoConfig, {"config.json"}),

@@ -121,6 +121,17 @@ def test_any_engine_argument_can_be_given() -> None:
         vllm_engine._given(("fp8",), known)
 
 
+def test_on_a_cpu_memory_that_holds_files_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: 1)  # no page without content
+    engine = replace(ENGINE, gpu_memory=None)
+    one, two = (
+        vllm_engine._arguments("m", replace(engine, dp=dp), "cpu", follows=False, separate=False)
+        for dp in (1, 2)
+    )
+    assert one["kv_cache_memory_bytes"] > 1 << 26
+    assert two["kv_cache_memory_bytes"] == pytest.approx(one["kv_cache_memory_bytes"] / 2, rel=0.3)
+
+
 def test_a_missing_vllm_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
         monkeypatch.delitem(sys.modules, name)

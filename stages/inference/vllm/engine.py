@@ -173,7 +173,9 @@ def _arguments(model: str, engine: Engine, device: str, *, follows: bool, separa
         "seed": 0,
     }
     if device == "cpu":
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        import psutil  # comes with vLLM
+
+        free = psutil.virtual_memory().available  # what the kernel keeps of files makes room
         arguments |= {
             "kv_cache_memory_bytes": int((engine.gpu_memory or FREE_SHARE) / engine.dp * free),
             # Compiling takes minutes, and a compiled model keeps the weights it was compiled with.
