@@ -4,19 +4,27 @@
 #   STUDENT=ckpt/small TEACHER=runs/r1/r1 PROBLEMS=train.jsonl TEST=test.jsonl docs/recipes/distill.sh
 #
 # RL_STEPS sizes the RL-only student; its cost is in the table beside that of distillation. 0 leaves it out.
+# REWARD is the rule that says what is right.
 set -euo pipefail
 here=$(dirname "$0")
 : "${STUDENT:?the student to start from}" "${TEACHER:?the model to learn from}"
 : "${PROBLEMS:?problems to train on}" "${TEST:?held-out problems}"
 : "${OUT:=runs/distill}" "${CONFIG:=$here/7b.toml}" "${SEED:=0}" "${STYLE:=think}" "${RL_STEPS:=0}"
+: "${REWARD:=}"
+rule=${REWARD:-accuracy} rule=${rule%%[:* ]*} # its name
+measure() { # NAME
+  [ -e "$OUT/eval/$1.jsonl" ] || r1 eval --config "$CONFIG" -m "$OUT/$1" -b "$TEST" \
+    ${REWARD:+--reward "$REWARD"} --save "$OUT/eval/$1.jsonl" --seed "$SEED"
+}
 
 r1 distill --config "$CONFIG" -m "$STUDENT" --teacher "$TEACHER" -o "$OUT/distilled" \
-  --keep correct --max-mixing 0.1 --seed "$SEED" --resume "$PROBLEMS"
-r1 eval --config "$CONFIG" -m "$OUT/distilled" -b "$TEST" --save "$OUT/eval/distilled.jsonl" --seed "$SEED"
+  --reward "${REWARD:-accuracy}" --keep correct --reward-name "$rule" --max-mixing 0.1 --seed "$SEED" \
+  --resume "$PROBLEMS"
+measure distilled
 
 if [ "$RL_STEPS" -gt 0 ]; then
-  r1 grpo --config "$CONFIG" --recipe r1 --reward accuracy --reward "format:style=$STYLE" \
+  r1 grpo --config "$CONFIG" --recipe r1 --reward "${REWARD:-accuracy}" --reward "format:style=$STYLE" \
     --steps "$RL_STEPS" -m "$STUDENT" -o "$OUT/rl-only" --seed "$SEED" --resume "$PROBLEMS"
-  r1 eval --config "$CONFIG" -m "$OUT/rl-only" -b "$TEST" --save "$OUT/eval/rl-only.jsonl" --seed "$SEED"
+  measure rl-only
   r1 report "$OUT/distilled" "$OUT/rl-only" > "$OUT/cost.jsonl"
 fi

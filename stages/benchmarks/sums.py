@@ -1,4 +1,4 @@
-"""Sums of two numbers, made on the spot: the demo's problems, and a noisy corpus of worked ones.
+"""Sums of two numbers, made on the spot: problems, and a noisy corpus of worked ones.
 
 A problem belongs to the test split by a digest of its numbers, so no training problem is ever tested.
 With `worked=noisy` each problem comes with a completion as a base model's corpus might have it: right

@@ -3,8 +3,8 @@
     python tests/bench/training.py [--pairs N] [--steps N] [--dtype bfloat16] [--peer float32] [ROW...]
 
 Each ROW is a workload; without one, all of them: 4 GSM8K problems x 8 completions of at most 64 or 256
-tokens, SFT on 8 of its solutions, and the demo's own sizes, 32 sums x 8. A pair runs ours and then TRL's,
-each in a process of its own, same model, same problems, same --dtype, two threads; of each process the first
+tokens, SFT on 8 of its solutions, and a model of 1.3 million weights, 32 sums x 8. A pair runs ours and then
+TRL's, each in a process of its own, same model, same problems, same --dtype, two threads; of each the first
 step warms up and is left out. With `--peer float32` the peer is r1 itself in float32. A line for each process
 gives tokens per second over the others and the peak memory; the row's last line the medians of the pairs'
 ratios. TRL runs as it is configured by default, but for gradient checkpointing, which makes it slower and
@@ -32,11 +32,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "grpo-256": {"kind": "grpo", "tokens": 256, "reward": "stand_in"},
     "grpo-64-chat": {"kind": "grpo", "tokens": 64, "reward": "stand_in", "chat": True},
     "grpo-64-accuracy": {"kind": "grpo", "tokens": 64, "reward": "right"},
-    "grpo-demo": {
+    "grpo-tiny": {
         "kind": "grpo",
         "tokens": 60,
         "reward": "stand_in",
-        "model": "demo",
+        "model": "tiny",
         "problems": 32,
     },
     "sft-padded": {"kind": "sft", "packing": False},
@@ -65,8 +65,8 @@ def right(completions: list[Any], answer: list[str], **_: Any) -> list[float]:
 
 
 def problems(row: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """GSM8K's training set, as plain text or chat prompts, or sums for the demo's model."""
-    if row.get("model") == "demo":
+    """GSM8K's training set, as plain text or chat prompts, or sums for the tiny model."""
+    if row.get("model") == "tiny":
         return [
             {"prompt": f"{37 * k % 89 + 10} + {53 * k % 83 + 10} = ?", "answer": ""} for k in range(count)
         ]
@@ -228,11 +228,11 @@ def measured(party: str, name: str, model: str, steps: int, dtype: str) -> dict[
 
 
 def model_of(row: dict[str, Any], work: Path) -> str:
-    """SmolLM2-135M, or the demo's base model after a quarter of its education."""
-    if row.get("model") != "demo":
+    """SmolLM2-135M, or a model of 1.3 million weights after 8,000 worked sums."""
+    if row.get("model") != "tiny":
         script = HERE.parents[2] / "docs" / "recipes" / "smollm2.sh"
         return subprocess.run([str(script)], check=True, capture_output=True, text=True).stdout.strip()
-    made, r1 = work / "demo", f"{sys.executable} -m r1cli"
+    made, r1 = work / "tiny", f"{sys.executable} -m r1cli"
     if not made.exists():
         subprocess.run(
             f"{r1} init -q -o {made}.fresh --alphabet 加得， --words ' plus ' --words ' is ' --words "
