@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+from stages.evaluation import pictures
 from stages.evaluation.benchmark import OFFICIAL, Benchmark, load, official, parse_settings, take
 from stages.evaluation.comparison import shots
 from stages.evaluation.comparison.against import baseline, compare, table
@@ -157,9 +158,13 @@ class Settings:
     curves: Annotated[
         Path | None,
         Doc(
-            "Write pass@k and cons@k for all k, and accuracy against thinking tokens, as lines of this file."
+            "Write pass@k and cons@k for all k, and accuracy by length and by thinking tokens, as lines of "
+            "this file."
         ),
         Written(),
+    ] = None
+    png: Annotated[
+        Path | None, Doc("Draw these curves into this file."), Flag("--png", metavar="FILE"), Written()
     ] = None
     fail_under: Annotated[
         float | None,
@@ -230,6 +235,10 @@ def run(
             _look_through(settings.contamination, tally, report)
         if settings.curves is not None:
             jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
+        if settings.png is not None:
+            drawn = curves(row for row in tally.rows.values() if not row.apart)
+            if not pictures.draw(drawn, settings.png):
+                report.note(f"--png {settings.png}: no completion could be judged; nothing is drawn")
     return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
 
 
@@ -425,6 +434,8 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     if model is not None and settings.against is not None and not _is_file(settings.against):
         raise UsageError(f"--against {settings.against}: no such file; with -m, name one of scored records")
     _price(settings.price)
+    if settings.png is not None:
+        pictures.check()
     if settings.table is not None:
         written_table.check(settings.table)
     if settings.repeats > 1 and not settings.benchmark:

@@ -8,7 +8,6 @@ completions and costs of the runs, and of files that r1 eval and other stages ha
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stages.checkpoints.checkpoint import read_manifest
-from stages.evaluation import seeds
+from stages.evaluation import pictures, seeds
 from stages.page.run_folder import metrics
-from stages.records import jsonl
 from stages.records.record import Record, digest, need
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import BadInput, UsageError
 from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
 from stages.settings import distill, grpo, reward_model, sft
@@ -285,21 +283,9 @@ def _title(name: str) -> str:
 
 
 def _draw(histories: Histories, png: Path) -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        raise Unavailable("--png needs matplotlib", install="pip install matplotlib") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     names = _curves(histories.values()) or ["loss"]
-    down, across = math.ceil(len(names) / ACROSS), min(len(names), ACROSS)
-    figure, axes = pyplot.subplots(
-        down, across, figsize=(4.2 * across, 3.4 * down), layout="constrained", squeeze=False
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.remove()
-    for axis, name in zip(axes.flat, names, strict=False):
+    figure, axes = pictures.grid(len(names), ACROSS)
+    for axis, name in zip(axes, names, strict=True):
         for run_name, history in histories.items():
             points = [e for e in history if e.get(name) is not None]
             steps = [e["step"] for e in points]
@@ -311,7 +297,5 @@ def _draw(histories: Histories, png: Path) -> None:
         axis.set_title(_title(name), fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.25)
-    axes[0][0].legend(fontsize=8)
-    with jsonl.open_output(png) as stream:
-        figure.savefig(stream, format="png", dpi=120)
-    pyplot.close(figure)
+    axes[0].legend(fontsize=8)
+    pictures.keep(figure, png)
