@@ -17,8 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from stages.evaluation.against import baseline, compare, table
+from stages.evaluation import pictures
 from stages.evaluation.benchmark import OFFICIAL, Benchmark, load, official, parse_settings, take
+from stages.evaluation.comparison import shots
+from stages.evaluation.comparison.against import baseline, compare, table
 from stages.evaluation.curves import curves
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
@@ -123,6 +125,12 @@ class Settings:
     repeats: Annotated[
         int, Doc("Runs with this seed and the next ones; a line tells their spread."), Range(1, 1000)
     ] = 1
+    compare_shots: Annotated[
+        int | None,
+        Doc("Measure each benchmark also after this many examples of its own, and tell the difference."),
+        Flag("--compare-shots", metavar="K"),
+        Range(1, 100),
+    ] = None
     price: Annotated[
         str | None,
         Doc("What a million tokens cost in prompts and in completions, such as 0.55,2.19."),
@@ -150,9 +158,13 @@ class Settings:
     curves: Annotated[
         Path | None,
         Doc(
-            "Write pass@k and cons@k for all k, and accuracy against thinking tokens, as lines of this file."
+            "Write pass@k and cons@k for all k, and accuracy by length and by thinking tokens, as lines of "
+            "this file."
         ),
         Written(),
+    ] = None
+    png: Annotated[
+        Path | None, Doc("Draw these curves into this file."), Flag("--png", metavar="FILE"), Written()
     ] = None
     fail_under: Annotated[
         float | None,
@@ -223,6 +235,10 @@ def run(
             _look_through(settings.contamination, tally, report)
         if settings.curves is not None:
             jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
+        if settings.png is not None:
+            drawn = curves(row for row in tally.rows.values() if not row.apart)
+            if not pictures.draw(drawn, settings.png):
+                report.note(f"--png {settings.png}: no completion could be judged; nothing is drawn")
     return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
 
 
@@ -236,23 +252,40 @@ def _sample(
     journal: Journal | None,
 ) -> None:
     """Samples, judges and counts the completions of what is measured."""
+    # Here and not above, as with the scorer: it takes a quarter of a second, and help has 150 ms.
+    from stages.scoring.again import asks_again, tried
+
     began, before = time.monotonic(), set(tally.rows)
     with contextlib.ExitStack() as scope:
         scored = judge(scope, each.rewards, settings.workers, report=report)
         made = model.completions(each.problems, each.plan, report=report, journal=journal)
-        keep(tally.count(scored(made), each.rewards, each.source, each.decide))
+        judged = scored(made)
+        if asks_again(each.rewards):
+            once = replace(each.plan, samples=1)
+            judged = tried(
+                judged,
+                each.rewards,
+                lambda problems: scored(model.completions(problems, once, report=report, journal=journal)),
+            )
+        keep(tally.count(judged, each.rewards, each.source, each.decide))
     if settings.timing and not (journal is not None and journal.taken):
         for key in set(tally.rows) - before:
             tally.rows[key].seconds = time.monotonic() - began
 
 
 def _runs(each: Measured, settings: Settings) -> Iterator[Measured]:
-    """What is measured, with one seed after the other."""
-    yield each
-    for more in range(1, settings.repeats):
-        each.notes.found.clear()  # the same problems, of which is said once what is to be said
-        problems = sharded(each.again(), settings.shard)
-        yield each._replace(plan=replace(each.plan, seed=settings.seed + more), problems=problems)
+    """What is measured, with one seed after the other, each without examples and then with them."""
+    for more in range(settings.repeats):
+        plan = replace(each.plan, seed=settings.seed + more)
+        yield each._replace(plan=plan) if not more else _once_more(each, plan, settings)
+        if each.examples:
+            once_more = _once_more(each, replace(plan, examples=each.examples), settings)
+            yield once_more._replace(problems=shots.marked(once_more.problems, len(each.examples)))
+
+
+def _once_more(each: Measured, plan: Plan, settings: Settings) -> Measured:
+    each.notes.found.clear()  # the same problems, of which is said once what is to be said
+    return each._replace(plan=plan, problems=sharded(each.again(), settings.shard))
 
 
 def _speed(tally: Tally, began: float, settings: Settings, journal: Journal | None) -> str:
@@ -283,6 +316,10 @@ def _told_of(
     lines = spread(found) if settings.repeats > 1 else []
     if lines:
         further.append(spreads(lines))
+    if settings.compare_shots is not None:
+        changed = shots.compared(tally.rows.values(), settings.compare_shots, report)
+        lines += changed
+        further.extend([shots.table(changed)] * bool(changed))
     measures = replace(measures, records=found + lines, further=further)
     if settings.against is not None:
         measures = _compared(measures, tally, bases, settings.against, report)
@@ -397,10 +434,18 @@ def _check(settings: Settings, given: Collection[str]) -> None:
     if model is not None and settings.against is not None and not _is_file(settings.against):
         raise UsageError(f"--against {settings.against}: no such file; with -m, name one of scored records")
     _price(settings.price)
+    if settings.png is not None:
+        pictures.check()
     if settings.table is not None:
         written_table.check(settings.table)
     if settings.repeats > 1 and not settings.benchmark:
         raise UsageError(f"--repeats {settings.repeats} asks a benchmark again: add -m MODEL and -b NAME")
+    if settings.compare_shots is not None and not settings.benchmark:
+        raise UsageError(
+            f"--compare-shots {settings.compare_shots} asks a benchmark twice: add -m MODEL and -b NAME"
+        )
+    if settings.compare_shots is not None and settings.protocol == OFFICIAL:
+        raise UsageError("--compare-shots: --protocol official says itself how many examples are shown")
     if settings.timing and model is None:
         raise UsageError("--timing tells how fast a model answers: add -m MODEL")
     if settings.contamination is not None and not _is_file(str(settings.contamination)):
@@ -414,7 +459,7 @@ def _check(settings: Settings, given: Collection[str]) -> None:
 
 class Measured(NamedTuple):
     """What is measured: problems, what samples their completions and what judges them. `again` are the
-    problems once more."""
+    problems once more, `examples` what they are asked after in a second run."""
 
     source: str | None
     problems: Iterable[Record]
@@ -423,6 +468,7 @@ class Measured(NamedTuple):
     rewards: tuple[str, ...]
     decide: tuple[str, ...]
     notes: Notes
+    examples: tuple[Record, ...] = ()
 
 
 def _measured(
@@ -455,13 +501,16 @@ def _measured(
     if settings.judge is not None and found:
         check_options(settings.judge, {each.name: (*each.rewards, *each.judged) for each in found})
     piped = Benchmark("", "", lambda **_: iter(()), samples=SAMPLES)
-    looked_over = [_planned(each, settings, given) for each in (found if names else [piped])]
-    for each in looked_over:
+    asked = found if names else [piped]
+    looked_over = [_planned(each, settings, given) for each in asked]
+    for benchmark, each in zip(asked, looked_over, strict=True):
         taken = sharded(records if not names else each.problems, settings.shard)
         try:
             if len(names) > 1 and not settings.reward:
                 check_judged(each.rewards)
             ready = judgeable(first_checked(taken, each.plan.template), each.rewards)
+            if settings.compare_shots is not None:
+                each = each._replace(examples=_examples(benchmark, each.plan, settings))
         except Unavailable as error:
             if len(names) < 2:
                 raise
@@ -481,6 +530,8 @@ def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -
     from stages.scoring.spec import check_names, parts
 
     assert settings.model is not None
+    if settings.compare_shots is not None:
+        shots.check(benchmark, settings.set)
     rewards = settings.reward or rewards_with(benchmark.rewards, benchmark.judged, settings.judge)
     check_names("--decide", settings.decide, parts(rewards))
     samples = settings.samples or benchmark.samples
@@ -495,6 +546,21 @@ def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -
     decide = () if settings.reward else benchmark.decide
     again = partial(_problems, benchmark, settings) if benchmark.name else tuple
     return Measured(benchmark.name or None, again(), again, plan, rewards, decide, benchmark.notes)
+
+
+def _examples(benchmark: Benchmark, plan: Plan, settings: Settings) -> tuple[Record, ...]:
+    """The examples of --compare-shots. Raises what is wrong with them."""
+    assert settings.compare_shots is not None
+    part = shots.part_of(benchmark, settings.split)
+    shown = take(
+        benchmark,
+        split=part or settings.split,
+        data=settings.data,
+        settings=parse_settings(benchmark, settings.set),
+        limit=settings.compare_shots,
+        seed=settings.seed,
+    )
+    return shots.examples_of(shown, settings.compare_shots, plan.template.style)
 
 
 def _sampling(asked: Sampling, benchmark: Benchmark, given: Collection[str]) -> Sampling:
@@ -539,11 +605,13 @@ def _again(problems: Callable[[], Iterable[Record]]) -> Iterator[Record]:
 
 def _problems(benchmark: Benchmark, settings: Settings) -> Iterator[Record]:
     said = {} if benchmark.protocol is None else {"protocol": benchmark.protocol}
+    first = settings.compare_shots is not None and shots.part_of(benchmark, settings.split) is None
     return take(
         replace(benchmark, origin={**benchmark.origin, **said}),
         split=settings.split,
         data=settings.data,
         settings=parse_settings(benchmark, settings.set),
+        skip=settings.compare_shots or 0 if first else 0,  # those are the examples
         limit=settings.limit,
         seed=settings.seed,
     )

@@ -8,7 +8,6 @@ completions and costs of the runs, and of files that r1 eval and other stages ha
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stages.checkpoints.checkpoint import read_manifest
-from stages.evaluation import seeds
+from stages.evaluation import pictures, seeds
 from stages.page.run_folder import metrics
-from stages.records import jsonl
 from stages.records.record import Record, digest, need
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import BadInput, UsageError
 from stages.runtime.report import SILENT, Report
 from stages.runtime.results import Results
 from stages.settings import distill, grpo, reward_model, sft
@@ -50,7 +48,7 @@ TRAINED = {
 }
 
 # Further figures of a step that are added up or shown where it has them.
-SHOWN = (*CURVES, "total_flos", "step_time")
+SHOWN = (*CURVES, "total_flos", "num_tokens", "step_time")
 FIGURE = "a line of metrics holds numbers; delete a line that is broken"
 
 Histories = dict[str, list[Record]]
@@ -78,6 +76,9 @@ def run(
         ),
         Flag("--html", metavar="FILE"),
         Written(),
+    ] = None,
+    price_hour: Annotated[
+        float | None, Doc("What an hour of a run's machines costs, to tell what each run has."), Range(low=0)
     ] = None,
     watch: Annotated[
         bool, Doc("Show the one run on the terminal while it goes on, and the rest when it has ended.")
@@ -108,16 +109,21 @@ def run(
     kind = "set" if over_seeds else "run"
     said = f"{len(histories)} {kind}{'s' * (len(histories) != 1)}" + (f" of {len(runs)} runs" * over_seeds)
     report.summary(", ".join([said, *written]))
-    return _results(histories, told)
+    return _results(histories, told, price_hour)
 
 
-def _results(histories: Histories, told: dict[str, dict[str, Any]]) -> Results:
+def _results(histories: Histories, told: dict[str, dict[str, Any]], price_hour: float | None) -> Results:
     """A line for each history, with what is `told` of it beside."""
     records = [
         {"run": name, **told.get(name, {}), **_summary(history)} for name, history in histories.items()
     ]
+    for record in records if price_hour is not None else ():
+        record["cost"] = record["seconds"] / 3600 * price_hour
+        record["price_hour"] = price_hour
     measured = [name for name in _curves(histories.values()) if name.endswith("/pass@1")]
-    columns = ["run", "steps", "loss", "reward", *map(_title, measured), "length, tokens", "PFLOP", "seconds"]
+    columns = ["run", "steps", "loss", "reward", *map(_title, measured), "length, tokens"]
+    counted = any(record["num_tokens"] is not None for record in records)
+    columns += [*["tokens"] * counted, "PFLOP", "seconds", *["cost"] * (price_hour is not None)]
     rows = [
         [
             record["run"],
@@ -126,8 +132,10 @@ def _results(histories: Histories, told: dict[str, dict[str, Any]]) -> Results:
             _change(record, "reward", ".2f"),
             *(_change({name: record.get(name, [None])}, name, ".1%") for name in measured),
             _change(record, "completions/mean_length", ".0f"),
+            *[_amount(record["num_tokens"])] * counted,
             f"{record['total_flos'] / 1e15:.3g}",
             f"{record['seconds']:.0f}",
+            *([f"{record['cost']:,.4g}"] if price_hour is not None else []),
         ]
         for record in records
     ]
@@ -246,9 +254,20 @@ def _summary(history: list[Record]) -> dict[str, Any]:
         "steps": last["step"],
         "loss": last["loss"],
         **{name: _ends(history, name) for name in ends},
+        "num_tokens": _total(history, "num_tokens"),
         "total_flos": last.get("total_flos") or 0,
         "seconds": sum((e.get("step_time") or 0.0) + (e.get("time/eval") or 0.0) for e in history),
     }
+
+
+def _amount(tokens: float | None) -> str:
+    return "" if tokens is None else f"{tokens:,.0f}"
+
+
+def _total(history: list[Record], name: str) -> float | None:
+    """The sum over all steps; None where no step has it."""
+    found = [entry[name] for entry in history if entry.get(name) is not None]
+    return sum(found) if found else None
 
 
 def _ends(history: list[Record], name: str) -> list[float | None]:
@@ -285,21 +304,9 @@ def _title(name: str) -> str:
 
 
 def _draw(histories: Histories, png: Path) -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        raise Unavailable("--png needs matplotlib", install="pip install matplotlib") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     names = _curves(histories.values()) or ["loss"]
-    down, across = math.ceil(len(names) / ACROSS), min(len(names), ACROSS)
-    figure, axes = pyplot.subplots(
-        down, across, figsize=(4.2 * across, 3.4 * down), layout="constrained", squeeze=False
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.remove()
-    for axis, name in zip(axes.flat, names, strict=False):
+    figure, axes = pictures.grid(len(names), ACROSS)
+    for axis, name in zip(axes, names, strict=True):
         for run_name, history in histories.items():
             points = [e for e in history if e.get(name) is not None]
             steps = [e["step"] for e in points]
@@ -311,7 +318,5 @@ def _draw(histories: Histories, png: Path) -> None:
         axis.set_title(_title(name), fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.25)
-    axes[0][0].legend(fontsize=8)
-    with jsonl.open_output(png) as stream:
-        figure.savefig(stream, format="png", dpi=120)
-    pyplot.close(figure)
+    axes[0].legend(fontsize=8)
+    pictures.keep(figure, png)

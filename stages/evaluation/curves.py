@@ -1,4 +1,4 @@
-"""How figures grow with what is spent: pass@k and cons@k for all k, accuracy against thinking.
+"""How figures grow with what is spent: pass@k and cons@k for all k, accuracy against thinking and length.
 
 Rows of `r1 eval --curves`. docs/eval.md#curves says what each is.
 """
@@ -15,6 +15,7 @@ from stages.evaluation import statistics
 from stages.evaluation.figures import Figures
 from stages.records.record import digest
 
+BINS = 10  # of lengths, with about as many completions in each
 LARGEST = 128  # completions of a problem up to which cons@k is counted out: half a second at most
 # Settings in which the evaluations of one budget curve may differ.
 SPENT = ("think_budget", "think_extend", "max_tokens")
@@ -93,10 +94,12 @@ def forcing(evaluations: Sequence[Evaluation]) -> Forcing:
 
 
 def curves(rows: Iterable[Figures]) -> Iterator[dict[str, Any]]:
-    """The lines of all curves: pass@k and cons@k of each row, then those over rows of unlike budgets."""
+    """The lines of all curves: pass@k and cons@k of each row, right answers by length, then those over
+    rows of unlike budgets."""
     every = list(rows)
-    for row in every:
-        yield from of_samples(row)
+    for of in (of_samples, of_lengths):
+        for row in every:
+            yield from of(row)
     yield from of_budgets(every)
 
 
@@ -119,6 +122,32 @@ def of_samples(row: Figures) -> Iterator[dict[str, Any]]:
             "k": k,
             "pass@k": statistics.pass_at_k(counts, k),
             "cons@k": agreed[k] / len(problems) if most <= LARGEST else None,
+        }
+
+
+def of_lengths(row: Figures) -> Iterator[dict[str, Any]]:
+    """A line for each bin of judged completions, the shortest first; equal lengths are in one bin."""
+    lengths = row.by_length[row.unit]
+    found = sorted((length, right) for length, right in zip(lengths, row.right, strict=True) if right >= 0)
+    bins: list[list[tuple[int, int]]] = []
+    wanted = -1  # of as many bins of one size, the one in which the present bin began
+    for place, each in enumerate(found):
+        even = place * BINS // len(found)
+        if even > wanted and (not bins or each[0] > bins[-1][-1][0]):
+            bins.append([])
+            wanted = even
+        bins[-1].append(each)
+    for number, held in enumerate(bins, 1):
+        yield {
+            "curve": "length",
+            **_named(row),
+            "bin": number,
+            "length_unit": row.unit,
+            "length_low": held[0][0],
+            "length_high": held[-1][0],
+            "mean_length": fmean(length for length, _ in held),
+            "completions": len(held),
+            "correct": fmean(right for _, right in held),
         }
 
 

@@ -5,6 +5,7 @@ Per problem only counts are kept, and the votes, so memory grows with the proble
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class Figures:
         self.measured: Counter[str] = Counter()
         self.finishes: Counter[str] = Counter()
         self.mixings: list[float] = []
+        self.by_length: dict[str, array[int]] = {unit: array("q") for unit in ("tokens", "characters")}
+        self.right = array("b")  # beside these lengths: whether the completion is correct, -1 unjudged
         self.seconds: float | None = None  # that the completions took, where they were made here and now
         self.repeated: frozenset[str] | None = (
             None  # the problems that a training file has, where one is given
@@ -96,6 +99,7 @@ class Figures:
                 "each completion counts once; give each file once",
             )
         problem.samples.add(name)
+        self.right.append(-1)
         self._judge(problem, decided, vote)
         for key in record["rewards"]:
             value = reward_of(record, key, remedy)
@@ -112,6 +116,7 @@ class Figures:
             problem.unjudged += 1
             return
         right = value >= self.threshold
+        self.right[-1] = right
         problem.judged += 1
         problem.correct += right
         # The reward says that all right answers are one, however they are written.
@@ -134,10 +139,18 @@ class Figures:
         if isinstance(thinking, int):
             self.lengths["thinking"] += thinking
             self.measured["thinking"] += 1
-        self.lengths["characters"] += len(record.get("completion", ""))
+        characters = len(record.get("completion", ""))
+        self.by_length["tokens"].append(-1 if tokens is None else tokens)
+        self.by_length["characters"].append(characters)
+        self.lengths["characters"] += characters
         self.measured["characters"] += 1
         if "finish" in record:
             self.finishes[str(record["finish"])] += 1
+
+    @property
+    def unit(self) -> str:
+        """What lengths are in: tokens where all completions have them, else characters."""
+        return "tokens" if self.measured["tokens"] == self.measured["characters"] else "characters"
 
     @property
     def thinking(self) -> float | None:
@@ -210,7 +223,7 @@ class Figures:
 
     def _lengths(self, total: int) -> dict[str, Any]:
         """In tokens only if all completions have them: a mean of two units would mean nothing."""
-        unit = "tokens" if self.measured["tokens"] == total else "characters"
+        unit = self.unit
         finished = self.finishes.total()
         return {
             "completions/mean_length": self.lengths[unit] / total,

@@ -1,4 +1,5 @@
 """One file that a browser opens: curves, evaluations, completions, data and cost of runs, without a network.
 
-May import: evaluation, overview, formats, language, checkpoints, records, settings, runtime.
+May import: evaluation, evaluation/comparison, overview, formats, language, checkpoints, records, settings,
+runtime.
 """

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.evaluation import curves
-from stages.evaluation.against import paired
+from stages.evaluation.comparison.against import paired
 from stages.evaluation.figures import Figures
 from stages.evaluation.measure import Tally
 from stages.evaluation.table import named

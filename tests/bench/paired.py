@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stages.evaluation.paired import Counted, difference
+from stages.evaluation.comparison.paired import Counted, difference
 from stages.evaluation.student import quantile
 
 KINDS = [

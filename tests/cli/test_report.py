@@ -102,6 +102,20 @@ def test_supervised_runs_have_no_reward(tmp_path: Path) -> None:
     assert row == ["sft", "1", "0.5000", "", "", "0", "1"]
 
 
+def test_a_run_costs_tokens_seconds_and_money(tmp_path: Path) -> None:
+    folder = tmp_path / "sft"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text(
+        '{"step":1,"loss":0.5,"step_time":1000.0,"num_tokens":900,"total_flos":1e15}\n'
+        '{"step":2,"loss":0.5,"step_time":700.0,"time/eval":100.0,"num_tokens":700,"total_flos":2e15}\n'
+    )
+    found = report.run((folder,), price_hour=2.5)
+    (record,) = found.records
+    assert (record["num_tokens"], record["seconds"], record["cost"]) == (1600, 1800, 1.25)
+    assert found.columns[-4:] == ["tokens", "PFLOP", "seconds", "cost"]
+    assert found.rows[0][-4:] == ["1,600", "2", "1800", "1.25"]
+
+
 def test_curves_are_drawn_into_a_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "curves.png"

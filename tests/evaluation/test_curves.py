@@ -15,9 +15,11 @@ import pytest
 from conftest import R1
 
 from stages.eval import Settings, run
+from stages.evaluation import pictures
 from stages.evaluation.curves import Evaluation, forcing, majorities
 from stages.evaluation.statistics import majority
 from stages.records.record import Record
+from stages.runtime.report import Silent
 from stages.settings.groups import Engine, Sampling
 
 
@@ -107,6 +109,58 @@ def test_runs_of_unlike_budgets_are_one_curve(tmp_path: Path) -> None:
         "budget-forcing", 2, 1, 0.75,
     )  # fmt: skip
     assert last["scaling"] == pytest.approx(0.5 / 136, rel=1e-15)
+
+
+class Heard(Silent):
+    """Keeps what was noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_right_answers_by_length_worked_by_hand(tmp_path: Path) -> None:
+    """40 completions of 1 to 20 tokens, each length twice; those up to 10 are right; one is unjudged."""
+    path, picture = tmp_path / "c.jsonl", tmp_path / "c.png"
+    records = [
+        Record(
+            id=f"p#{k}", group="p", sample=k, prompt="?", completion="x", rewards={"accuracy": value},
+            meta={"prompts": {"source": "x"}, "generate": {"model": "m", "tokens": tokens}},
+        )
+        for k, (tokens, value) in enumerate([(1 + k // 2, float(k < 20)) for k in range(40)] + [(99, None)])
+    ]  # fmt: skip
+    run(records, Settings(curves=path))
+    found = [each for each in lines(path) if each["curve"] == "length"]
+    assert [each["bin"] for each in found] == list(range(1, 11))
+    assert [each["completions"] for each in found] == [4] * 10
+    assert [each["correct"] for each in found] == [1] * 5 + [0] * 5
+    assert [each["mean_length"] for each in found] == [1.5 + 2 * k for k in range(10)]
+    first = found[0]
+    assert (first["length_unit"], first["length_low"], first["length_high"]) == ("tokens", 1, 2)
+    alike = [record.adding(meta={"generate": {"tokens": min(k, 20)}}) for k, record in enumerate(records)]
+    run(alike, Settings(curves=path))
+    sizes = [each["completions"] for each in lines(path) if each["curve"] == "length"]
+    assert sizes == [4, 4, 4, 4, 4, 20]
+    pytest.importorskip("matplotlib")
+    told = Heard()
+    run(records, Settings(png=picture), report=told)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    run([each.adding(rewards={"accuracy": None}) for each in records], Settings(png=tmp_path / "no.png"),
+        report=told)  # fmt: skip
+    assert any("nothing is drawn" in note for note in told.notes)
+    assert not (tmp_path / "no.png").exists()
+
+
+def test_pictures_have_each_curve_once(tmp_path: Path) -> None:
+    records = scored(200, [200, 150, 200, 250], [1, 1, 0, 1]) + scored(64, [64, 64, 64, 64], [0, 0, 0, 1])
+    run(records, Settings(curves=tmp_path / "c.jsonl"))
+    every = lines(tmp_path / "c.jsonl")
+    drawn = {panel.kind + panel.up: dict(pictures._series(every, panel)) for panel in pictures.PANELS}
+    assert drawn["thinkingpass@1"] == {"m on x": [(64, 0.25), (200, 0.75)]}
+    assert drawn["samplespass@k"] == {"m on x": [(1, 0.75), (2, 1)], "m on x (2)": [(1, 0.25), (2, 0.5)]}
+    assert drawn["lengthcorrect"] == {"m on x": [(9, 0.75)], "m on x (2)": [(9, 0.25)]}
 
 
 def test_thinking_is_counted_up_to_its_forced_end(tiny: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.evaluation.paired import Counted, detectable, difference, holm, problems_needed
+from stages.evaluation.comparison.paired import Counted, detectable, difference, holm, problems_needed
 from stages.evaluation.student import quantile, two_sided_p
 
 COUNTED = st.integers(1, 6).flatmap(lambda n: st.builds(Counted, st.just(n), st.integers(0, n)))

@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stages.evaluation.comparison.paired import (
+    Counted,
+    Difference,
+    detectable,
+    difference,
+    holm,
+    problems_needed,
+)
 from stages.evaluation.figures import Figures, Problem
-from stages.evaluation.paired import Counted, Difference, detectable, difference, holm, problems_needed
 from stages.evaluation.table import named, percent
 from stages.records.record import digest
 from stages.runtime.report import Report
@@ -34,15 +41,15 @@ def compare(rows: Iterable[Figures], bases: Sequence[Figures], report: Report) -
 
 
 def paired(
-    rows: Iterable[Figures], bases: Sequence[Figures], report: Report
+    rows: Iterable[Figures], bases: Sequence[Figures], report: Report, apart_in: Sequence[str] = ()
 ) -> list[tuple[Figures, dict[str, Any]]]:
-    """As `compare`, with the row of each line."""
+    """As `compare`, with the row of each line. That settings differ which are `apart_in` is not noted."""
     found = []
     for row in rows:
         if row in bases:
             continue
         base = _partner(row, bases, report)
-        line = _line(row, base, report) if base is not None else None
+        line = _line(row, base, report, apart_in) if base is not None else None
         if line is not None:
             found.append((row, line))
     made = [line for _, line in found]
@@ -86,7 +93,7 @@ def _seed(row: Figures) -> Any:
     return (row.origin.get("settings") or {}).get("seed")
 
 
-def _line(row: Figures, base: Figures, report: Report) -> dict[str, Any] | None:
+def _line(row: Figures, base: Figures, report: Report, apart_in: Sequence[str]) -> dict[str, Any] | None:
     shared = [(one, base.problems[name]) for name, one in row.problems.items() if name in base.problems]
     alike = [(one, other) for one, other in shared if one.content == other.content]
     judged = [(one, other) for one, other in alike if one.judged and other.judged]
@@ -97,7 +104,8 @@ def _line(row: Figures, base: Figures, report: Report) -> dict[str, Any] | None:
         "problems_unjudged": len(alike) - len(judged),
     }
     unlike = _unlike(row, base)
-    _tell(f"{_title(row)} against {named(_model(base))}", left, unlike, report)
+    told = [key for key in unlike if key not in apart_in]
+    _tell(f"{_title(row)} against {named(_model(base))}", left, told, report)
     if not judged:
         report.note(f"{_title(row)} against {named(_model(base))}: no problem in common; not compared")
         return None
@@ -172,9 +180,9 @@ def table(lines: Sequence[dict[str, Any]]) -> Table:
             named(line["against"]),
             percent(line["pass@1"]),
             f"{100 * line['difference']:+.1f}",
-            f"{_signed(line['difference_low'])} – {_signed(line['difference_high'])}",
-            _probability(line["p"]),
-            _probability(line["p_holm"]),
+            f"{signed(line['difference_low'])} – {signed(line['difference_high'])}",
+            probability(line["p"]),
+            probability(line["p_holm"]),
             str(line["problems"]),
             f"{line['problems_better']} / {line['problems_worse']}",
             "-" if line["detectable"] is None else f"{100 * line['detectable']:.1f}",
@@ -184,9 +192,11 @@ def table(lines: Sequence[dict[str, Any]]) -> Table:
     return Table("Differences of pass@1 in points, of the same problems", columns, rows)
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """A difference as a person reads it, in points."""
     return "-" if value is None else f"{100 * value:+.1f}"
 
 
-def _probability(value: float | None) -> str:
+def probability(value: float | None) -> str:
+    """A p-value as a person reads it."""
     return "-" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
