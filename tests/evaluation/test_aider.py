@@ -16,9 +16,10 @@ from stages.eval import Settings, run
 from stages.evaluation.benchmark import load, open_problems
 from stages.programs.edits import Form, NoEdit, edited
 from stages.records import jsonl
+from stages.records.jsonl import Journal
 from stages.records.record import Record
 from stages.rewards.aider import again, aider
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import BadInput, R1Error, Unavailable, UsageError
 from stages.sandbox.box import Box
 from stages.settings.groups import Endpoint, Engine
 from tests.served import Served, says
@@ -138,24 +139,30 @@ def test_the_second_try_sees_what_the_tests_said(tmp_path: Path) -> None:
     assert (value, parts) == (1.0, {"first": 0.0})
 
 
-def test_a_model_is_asked_twice_and_each_problem_counts_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_is_asked_twice_and_each_problem_counts_once(tmp_path: Path) -> None:
     if not isolated():
         pytest.skip("needs the sandbox")
     served = Served()
-    served.reply = lambda body: says(listing(RIGHT if len(body["messages"]) > 1 else WRONG))
+    asked = Settings(
+        model="m", benchmark=("aider:python",), data=repository(tmp_path), samples=2, workers=1,
+        template="chat", save=tmp_path / "kept.jsonl", engine=Engine(backend="openai"),
+        endpoint=Endpoint(base_url=(served.url,)),
+    )  # fmt: skip
+    journal = Journal(tmp_path / "journal", resume=False)
     try:
-        asked = Settings(
-            model="m", benchmark=("aider:python",), data=repository(tmp_path), samples=2, workers=1,
-            template="chat", save=tmp_path / "kept.jsonl", engine=Engine(backend="openai"),
-            endpoint=Endpoint(base_url=(served.url,)),
-        )  # fmt: skip
-        (row,) = run((), asked).records
+        served.reply = lambda body: (
+            (400, {"error": "no more"}) if len(body["messages"]) > 1 else says(listing(WRONG))
+        )
+        with pytest.raises(R1Error):  # killed between the tries
+            run((), asked, journal=journal)
+        served.reply = lambda body: says(listing(RIGHT if len(body["messages"]) > 1 else WRONG))
+        served.asked.clear()
+        (row,) = run((), asked, journal=journal).records
     finally:
         served.stop()
+        journal.close()
+    assert [len(body["messages"]) for body in served.asked] == [3, 3]
     assert (row["pass@1"], row["rewards/aider/first/mean"], row["completions"]) == (1.0, 0.0, 2)
-    assert len(served.asked) == 4
     kept = list(jsonl.read_file(str(tmp_path / "kept.jsonl")))
     assert [(each["id"], each["sample"]) for each in kept] == [
         ("aider-python-leap#0", 0), ("aider-python-leap#1", 1)]  # fmt: skip
