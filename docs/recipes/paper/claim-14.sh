@@ -69,12 +69,14 @@ for ((round = 1; round <= ROUNDS; round++)); do
   trees=$tree/trees-$round.jsonl
   [ ! -e "$trees" ] || continue
   python "$scripts/tree_search.py" open "$tree/trees-$((round - 1)).jsonl" > "$tree/open.jsonl"
-  if [ -s "$tree/open.jsonl" ]; then steps "tried-$round" "$(((SAMPLES + 1) / 2))"; else : > "$tree/worth.jsonl"; fi
+  : > "$tree/worth.jsonl"
+  [ ! -s "$tree/open.jsonl" ] || steps "tried-$round" "$(((SAMPLES + 1) / 2))"
   python "$scripts/tree_search.py" grow "$tree/trees-$((round - 1)).jsonl" "$tree/worth.jsonl" \
     > "$trees.partial"
   mv "$trees.partial" "$trees"
 done
-python "$scripts/tree_search.py" answers "$tree/trees-$ROUNDS.jsonl" | judged > "$here/claim-14.searched.jsonl"
+python "$scripts/tree_search.py" answers "$tree/trees-$ROUNDS.jsonl" | judged \
+  > "$here/claim-14.searched.jsonl"
 
 majority tree/judged > "$here/claim-14.votes"
 for way in majority one; do jq -c "{unit, value: .$way}" "$here/claim-14.votes" > "$here/claim-14.$way"; done

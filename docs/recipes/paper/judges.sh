@@ -9,8 +9,8 @@
 # calibration error, and what training cost.
 # With JUDGE, a model that follows instructions, the pairs are also collected as the paper does: it rates the
 # summary of each reply of ASKED prompts VOTES times from 1 to 10, and where the means of the best and the
-# worst differ by MARGIN of the scale they are a pair. Prints how many there were, on which share of those that
-# differ by the world's truth the two agree, and how good the model is that learned from them.
+# worst differ by MARGIN of the scale they are a pair. Prints how many there were, on which share of those
+# that differ by the world's truth the two agree, and how good the model is that learned from them.
 set -euo pipefail
 . "$(dirname "$0")/world.sh"
 . "$paper/talk.sh"
@@ -28,7 +28,7 @@ labels() { # NAME OWN: each reply of the base, safe or not
 labels labelled talk-base
 labels held-labels held-base
 
-measured() { # NAME EXAMPLES HELD, then what else r1 reward-model takes: trained as claim 13 does, and measured
+measured() { # NAME EXAMPLES HELD, then what else r1 reward-model takes: trained as claim 13 does
   r1 reward-model -m "$here/plain" -o "$here/$1" --epochs 2 --lr 1e-3 --batch 16 --seed "$SEED" --resume \
     --eval "$here/$3.jsonl" "${@:4}" "$here/$2.jsonl" > /dev/null
   jq -cs --arg name "$1" --arg held "eval/$3/" --slurpfile examples "$here/$2.jsonl" '
@@ -57,6 +57,7 @@ jq -cs --slurpfile rated "$here/rated.jsonl" '
   | ($apart | map(select(. != 0))) as $told
   | {name: "collected", replies: ($rated | length), rated: ($rated | map(select(.reward != null)) | length),
      pairs: ($apart | length), truth_differs: ($told | length),
-     agreement: (if $told == [] then null else ($told | map(select(. > 0)) | length) / ($told | length) end)}' \
+     agreement: (if $told == [] then null else ($told | map(select(. > 0)) | length) / ($told | length)
+       end)}' \
   "$here/collected.jsonl"
 measured judge-collected collected held-pairs --part summary

@@ -56,12 +56,12 @@ def over_difficulty(axis: Axes, seed: Path) -> None:
     axis.set_xticks(DIFFICULTIES)
 
 
+def phrases(path: Path, habit: str) -> float:
+    return fmean(float(row["rewards"][f"behaviours/{habit}"]) for row in rows(path))
+
+
 def habits(axis: Axes, seed: Path) -> None:
-    found = [
-        [mean(seed / f"{model}-4.jsonl", lambda row, habit=habit: row["rewards"][f"behaviours/{habit}"])
-         for model in ("base", "zero")]
-        for habit in HABITS
-    ]  # fmt: skip
+    found = [[phrases(seed / f"{model}-4.jsonl", habit) for model in ("base", "zero")] for habit in HABITS]
     (first, *others) = found
     (line,) = axis.plot((0, 1), first, marker="o")
     for other, style in zip(others, ("--", ":"), strict=True):

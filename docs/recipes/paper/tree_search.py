@@ -54,7 +54,7 @@ def chosen(nodes: list[Row]) -> int | None:
 
 
 def _bound(node: Row, spread: float) -> float:
-    return node["total"] / node["visits"] + EXPLORATION * math.sqrt(spread / node["visits"])
+    return float(node["total"] / node["visits"] + EXPLORATION * math.sqrt(spread / node["visits"]))
 
 
 def grown(tree: Row, drawn: Iterable[Row]) -> Row:
