@@ -133,6 +133,17 @@ def test_a_claim_ends_in_its_verdict_and_goes_on_where_it_was(claim: int, made: 
     assert after == before
 
 
+@pytest.mark.full
+def test_reward_models_are_measured_on_what_they_have_not_seen(made: Path, path: str) -> None:
+    done = run("judges.sh", OUT=str(made), SEED="0", PATH=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    helpful, harmless = map(json.loads, done.stdout.splitlines())
+    assert (helpful["name"], harmless["name"]) == ("judge-helpful", "judge-harmless")
+    for found in (helpful, harmless):
+        assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
+        assert found["tokens"] > 0
+
+
 def drawn(node: int, begun: str, reward: float, *, ended: bool = False) -> dict[str, object]:
     return {"problem": "p", "node": node, "begun": begun, "reward": reward, "ended": ended}
 

@@ -1,20 +1,15 @@
 #!/usr/bin/env bash
 # How good the reward models of claim 13 are, on pairs and labels that they have not seen.
 #
-#   OUT=runs/paper SEED=0 [JUDGE=MODEL] docs/recipes/paper/judges.sh
+#   OUT=runs/paper SEED=0 docs/recipes/paper/judges.sh
 #
 # The world knows how helpful and how harmless a reply to chat is. Held out are TESTED prompts, with four
 # replies of the base and a good one to each. Prints a line for each reward model: the share of held-out pairs
 # (helpfulness) or labels (harmlessness) on whose sign it is right, its 95 % interval, its mean confidence and
 # calibration error, and what training cost.
-# With JUDGE, a model that follows instructions, the pairs are also collected as the paper does: it rates the
-# summary of each reply of ASKED prompts VOTES times from 1 to 10, and where the means of the best and the
-# worst differ by MARGIN of the scale they are a pair. Prints how many there were, on which share of those
-# that differ by the world's truth the two agree, and how good the model is that learned from them.
 set -euo pipefail
 . "$(dirname "$0")/world.sh"
 . "$paper/talk.sh"
-: "${JUDGE:=}" "${ASKED:=100}" "${VOTES:=4}" "${MARGIN:=0.15}"
 helpful='.rewards["world/helpful"]'
 replies
 problems held-shown chat "$TESTED" --split test --set worked=clean
@@ -41,23 +36,3 @@ measured() { # NAME EXAMPLES HELD, then what else r1 reward-model takes: trained
 }
 measured judge-helpful helpful-pairs held-pairs --part summary
 measured judge-harmless labelled held-labels
-[ -n "$JUDGE" ] || exit 0
-
-if [ ! -e "$here/rated.jsonl" ]; then
-  all_replies talk-shown talk-base "$helpful" | jq -c --argjson asked "$ASKED" '
-    .truth = .reward | del(.rewards, .reasons, .reward) | select(input_line_number <= 5 * $asked)' \
-    > "$here/to-rate.jsonl"
-  r1 score -r "helpfulness:model=$JUDGE,votes=$VOTES,temperature=0.7,max-tokens=64" --resume \
-    -o "$here/rated.jsonl" "$here/to-rate.jsonl"
-fi
-r1 export --to preference --margin "$MARGIN" "$here/rated.jsonl" > "$here/collected.jsonl"
-jq -cs --slurpfile rated "$here/rated.jsonl" '
-  (reduce $rated[] as $each ({}; .[$each.prompt + "\n" + $each.completion] = $each.truth)) as $truth
-  | map($truth[.prompt + "\n" + .chosen] - $truth[.prompt + "\n" + .rejected]) as $apart
-  | ($apart | map(select(. != 0))) as $told
-  | {name: "collected", replies: ($rated | length), rated: ($rated | map(select(.reward != null)) | length),
-     pairs: ($apart | length), truth_differs: ($told | length),
-     agreement: (if $told == [] then null else ($told | map(select(. > 0)) | length) / ($told | length)
-       end)}' \
-  "$here/collected.jsonl"
-measured judge-collected collected held-pairs --part summary

@@ -23,15 +23,11 @@ replies() { # talk.jsonl, talk-shown.jsonl with a good reply to each, talk-base.
   fi
 }
 
-all_replies() { # SHOWN OWN WORTH: the base's replies and the good one, problem by problem, with a reward
-  jq -c '.group = .id | .id += "#shown"' "$here/$1.jsonl" | r1 score -q -r world \
-    | jq -cn --slurpfile own "$here/$2.jsonl" \
-      "[inputs, \$own[]] | map(.reward = $3) | group_by(.group)[][]"
-}
-
 pairs() { # NAME WORTH [SHOWN OWN]: the best and the worst by WORTH of the base's replies and the good one
   [ -e "$here/$1.jsonl" ] && return
-  all_replies "${3:-talk-shown}" "${4:-talk-base}" "$2" \
+  jq -c '.group = .id | .id += "#shown"' "$here/${3:-talk-shown}.jsonl" | r1 score -q -r world \
+    | jq -cn --slurpfile own "$here/${4:-talk-base}.jsonl" \
+      "[inputs, \$own[]] | map(.reward = $2) | group_by(.group)[][]" \
     | r1 export -q --to preference --margin 0.2 \
     | jq -c --argjson pairs "$PAIRS" 'select(input_line_number <= $pairs)' > "$here/$1.partial"
   mv "$here/$1.partial" "$here/$1.jsonl"
