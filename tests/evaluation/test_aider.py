@@ -161,7 +161,7 @@ def test_a_model_is_asked_twice_and_each_problem_counts_once(tmp_path: Path) -> 
     finally:
         served.stop()
         journal.close()
-    assert [len(body["messages"]) for body in served.asked] == [3, 3]
+    assert {len(body["messages"]) for body in served.asked} == {3}, "the first try was asked again"
     assert (row["pass@1"], row["rewards/aider/first/mean"], row["completions"]) == (1.0, 0.0, 2)
     kept = list(jsonl.read_file(str(tmp_path / "kept.jsonl")))
     assert [(each["id"], each["sample"]) for each in kept] == [
