@@ -233,13 +233,17 @@ def run(
         bases = _bases(tally, settings.against) if settings.against is not None else []
         if settings.contamination is not None:
             _look_through(settings.contamination, tally, report)
-        if settings.curves is not None:
-            jsonl.write(settings.curves, curves(row for row in tally.rows.values() if not row.apart))
-        if settings.png is not None:
-            drawn = curves(row for row in tally.rows.values() if not row.apart)
-            if not pictures.draw(drawn, settings.png):
-                report.note(f"--png {settings.png}: no completion could be judged; nothing is drawn")
+        if settings.curves is not None or settings.png is not None:
+            _curve(tally, settings, report)
     return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
+
+
+def _curve(tally: Tally, settings: Settings, report: Report) -> None:
+    lines = list(curves(row for row in tally.rows.values() if not row.apart))
+    if settings.curves is not None:
+        jsonl.write(settings.curves, lines)
+    if settings.png is not None and not pictures.draw(lines, settings.png):
+        report.note(f"--png {settings.png}: no completion could be judged; nothing is drawn")
 
 
 def _sample(

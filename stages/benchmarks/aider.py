@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from stages.formats.sources import FOLDER, parts_of
 from stages.records.record import Record
 from stages.runtime import text_file
 from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.text_file import INSIDE
 
 SPLITS = ("test",)
 REWARDS = ("aider",)
@@ -25,7 +25,6 @@ FOLDERS = ("code/polyglot-benchmark", "polyglot-benchmark", "")
 CLONE = "git clone https://github.com/Aider-AI/polyglot-benchmark"
 WHOLE = f"take the authors' repository as it is: {CLONE}"
 BUILD = ("CMakeLists.txt", "Cargo.toml")  # among an exercise's files, and not the model's to write
-INSIDE = re.compile(r"(?!.*\.\.)[\w.-]+(?:/[\w.-]+)*")
 ASKED = (
     "Solve this exercise in {language} by an edit of {names}.\n\n{task}\n\n{files}\n\n"
     "Do not rename functions or classes: tests refer to them. Use the standard library alone.\n{form}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.evaluation.table import named
+from stages.evaluation.table import titled
 from stages.records import jsonl
 from stages.runtime.errors import Unavailable
 
@@ -97,8 +97,7 @@ def _series(
         points = [(line[panel.across], line[panel.up]) for line in series if line[panel.up] is not None]
         if not points:
             continue
-        step = f", step {series[0]['step']}" if "step" in series[0] else ""
-        name = f"{named(series[0]['model'])} on {series[0]['benchmark'] or 'records'}{step}"
+        name = titled(series[0])
         names[name] += 1
         yield (f"{name} ({names[name]})" if names[name] > 1 else name), points
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from stages.checkpoints.checkpoint import versions
@@ -112,6 +113,12 @@ def _amount(key: str, value: float | None) -> str:
 def named(model: Any) -> str:
     """The model as tables show it: the last part of its path or name."""
     return str(model or "-").rstrip("/").rpartition("/")[2]
+
+
+def titled(said: Mapping[str, Any]) -> str:
+    """Which model, benchmark and step a row is of."""
+    step = f", step {said['step']}" if "step" in said else ""
+    return f"{named(said.get('model'))} on {said.get('benchmark') or 'records'}{step}"
 
 
 def _remark(each: dict[str, Any], report: Report) -> None:

@@ -6,8 +6,6 @@ for other languages. `aider/first` is 1 where the first try was enough.
 
 from __future__ import annotations
 
-import functools
-import re
 from typing import Annotated, Any, Literal
 
 from stages.language.thinking import split_thinking
@@ -16,7 +14,8 @@ from stages.programs.unit_tests import Tested, tested
 from stages.records.record import Record, bad_record, need
 from stages.records.turns import turns_of
 from stages.records.verdict import Counts, Example, Verdict
-from stages.sandbox.box import Box, Limits
+from stages.runtime.text_file import INSIDE
+from stages.sandbox.box import Limits, probed, shared
 from stages.settings.options import Range
 
 TWO = {
@@ -38,7 +37,6 @@ EXAMPLES: list[Example] = [
 ]  # fmt: skip
 MEMORY = 1 << 30
 WHOLE = "take the problems of `r1 prompts aider`"
-INSIDE = re.compile(r"(?!.*\.\.)[\w.-]+(?:/[\w.-]+)*")  # a name that leads to no other folder
 OTHER = (
     "{} is not judged here: its tests need packages from a network; Aider's own program runs them in Docker"
 )
@@ -72,7 +70,7 @@ def quick(record: dict[str, Any], *, sandbox: Sandbox = "kernel", **_: Any) -> V
         return Verdict(None, OTHER.format(language))
     if not _texts(record.get("test_files")):
         return Verdict(None, "the exercise has no `test_files`")
-    _usable(sandbox)
+    probed(sandbox)
     return None
 
 
@@ -123,7 +121,7 @@ def _tested(record: dict[str, Any], seconds: float, sandbox: Sandbox) -> Tested:
         except NoEdit as error:
             if number == len(before):
                 return Tested(False, str(error), f"The answer could not be read: {error}.")
-    return tested(files, record["test_files"], _box(sandbox), Limits(seconds=seconds, memory=MEMORY))
+    return tested(files, record["test_files"], shared(sandbox), Limits(seconds=seconds, memory=MEMORY))
 
 
 def _texts(value: Any) -> bool:
@@ -133,17 +131,6 @@ def _texts(value: Any) -> bool:
         and bool(value)
         and all(INSIDE.fullmatch(name) and isinstance(text, str) for name, text in value.items())
     )
-
-
-@functools.cache
-def _usable(sandbox: Sandbox) -> None:
-    with Box(sandbox) as box:
-        box.probe()
-
-
-@functools.cache
-def _box(sandbox: Sandbox) -> Box:
-    return Box(sandbox)
 
 
 def probes(problem: dict[str, Any], **_: Any) -> list[tuple[str, float]]:

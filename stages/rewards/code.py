@@ -6,7 +6,6 @@ read in the forms they come in (suites.py). Null where there are none, or where 
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 import time
@@ -19,7 +18,7 @@ from stages.programs.outputs import Comparison
 from stages.programs.suites import Suite
 from stages.records.record import need
 from stages.records.verdict import Example, Verdict
-from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task
+from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task, probed, shared
 from stages.sandbox.dialogue import examine
 from stages.settings.options import Range
 
@@ -116,7 +115,7 @@ def code(
         memory=(allowed.memory or suite.memory or MEMORY) << 20,
     )
     until = time.monotonic() + budget
-    under = Conditions(_box(sandbox), limits, compare, tolerance, credit == "all", until)
+    under = Conditions(shared(sandbox), limits, compare, tolerance, credit == "all", until)
     results = _of_pairs(program, suite, under) if suite.pairs else _of_calls(program, suite, under)
     return _verdict(results, suite.size, credit)
 
@@ -126,24 +125,13 @@ def quick(record: dict[str, Any], *, sandbox: Sandbox = "kernel", **_: Any) -> V
     need(record, "completion", str, "code judges completions: run r1 generate first")
     if not suites.has_tests(record):
         return Verdict(None, "the record has no tests")
-    _usable(sandbox)
+    probed(sandbox)
     return None
 
 
 def deadline(*, budget: float = 120.0, **_: Any) -> float:
     """Seconds after which a worker is stuck, whatever --timeout says: each test has its own limit."""
     return 2 * budget + 60
-
-
-@functools.cache
-def _usable(sandbox: Sandbox) -> None:
-    with Box(sandbox) as box:
-        box.probe()
-
-
-@functools.cache
-def _box(sandbox: Sandbox) -> Box:
-    return Box(sandbox)
 
 
 def _verdict(results: list[Result], count: int, credit: str) -> Verdict:

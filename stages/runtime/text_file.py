@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from stages.runtime.errors import StreamError, UsageError
 
 LARGEST = 1 << 24  # bytes: what is larger is no such text, and a device has no end
+INSIDE = re.compile(r"(?!.*\.\.)[\w.-]+(?:/[\w.-]+)*")  # a file's name that leads to no other folder
 
 
 def read(path: str | Path) -> str:

@@ -12,6 +12,7 @@ them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import shutil
@@ -28,6 +29,7 @@ from stages.sandbox import wire
 from stages.sandbox.permission import remedy
 
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+Isolation = Literal["kernel", "none"]
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from stages.sandbox import launcher; launcher.main()"
 
 
@@ -80,7 +82,7 @@ class Outcome(NamedTuple):
 class Box(contextlib.AbstractContextManager["Box"]):
     """Runs programs in isolation; with `isolation` "none" only under limits, in folders of their own."""
 
-    def __init__(self, isolation: Literal["kernel", "none"] = "kernel") -> None:
+    def __init__(self, isolation: Isolation = "kernel") -> None:
         self.isolation = isolation
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -188,3 +190,16 @@ def prefixes() -> list[str]:
     if gxx:
         found.append(str(Path(gxx).resolve().parents[1]))
     return [each for each in dict.fromkeys(found) if each not in ("/", "/usr")]
+
+
+@functools.cache
+def probed(isolation: Isolation) -> None:
+    """Raises Unavailable where programs cannot be isolated here; tried once a process."""
+    with Box(isolation) as box:
+        box.probe()
+
+
+@functools.cache
+def shared(isolation: Isolation) -> Box:
+    """The process's own box, for all programs that it judges."""
+    return Box(isolation)

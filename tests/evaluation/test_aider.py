@@ -20,8 +20,8 @@ from stages.records.jsonl import Journal
 from stages.records.record import Record
 from stages.rewards.aider import again, aider
 from stages.runtime.errors import BadInput, R1Error, Unavailable, UsageError
-from stages.sandbox.box import Box
 from stages.settings.groups import Endpoint, Engine
+from tests.isolation import isolated
 from tests.served import Served, says
 
 STUB = "def leap_year(year):\n    pass\n"
@@ -45,16 +45,6 @@ def test_plain():
 """
 RIGHT = "return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)"
 WRONG = "return year % 4 == 0"
-
-
-def isolated() -> bool:
-    """Whether programs can be run here."""
-    try:
-        with Box() as box:
-            box.probe()
-    except Unavailable:
-        return False
-    return True
 
 
 def repository(folder: Path) -> Path:

@@ -14,8 +14,8 @@ from stages.benchmarks import sums
 from stages.evaluation.benchmark import load, names, open_problems, parse_settings, take
 from stages.formats.rows import Reader
 from stages.runtime.errors import BadInput, StreamError, Unavailable, UsageError
-from stages.sandbox.box import Box
 from stages.scoring import spec
+from tests.isolation import isolated
 
 SIZES = {"gsm8k": 1319, "math500": 500, "aime24": 30, "amc": 83, "svamp": 1000, "mawps": 2065}
 
@@ -56,16 +56,6 @@ def test_what_is_no_sum_is_there_as_published_too(name: str, split: str | None, 
     assert all(isinstance(record["prompt"], str) and record["prompt"].strip() for record in records)
     if name.startswith("mgsm"):
         assert len({record["lang"] for record in records}) == (LANGUAGES if name == "mgsm" else 1)
-
-
-def isolated() -> bool:
-    """Whether programs can be run here."""
-    try:
-        with Box() as box:
-            box.probe()
-    except Unavailable:
-        return False
-    return True
 
 
 def test_published_problems_are_judged_by_the_reward_that_they_name(data: Path) -> None:

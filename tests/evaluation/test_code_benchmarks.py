@@ -21,7 +21,7 @@ from stages.records.record import Record
 from stages.rewards.code import code
 from stages.rewards.swe_bench import check, swe_bench
 from stages.runtime.errors import BadInput, Unavailable, UsageError
-from stages.sandbox.box import Box
+from tests.isolation import isolated
 
 STDIN = {"input": "1 2\n", "output": "3\n", "testtype": "stdin"}
 LIVE = {
@@ -60,16 +60,6 @@ HUB = {
     "task_id": 3, "prompt": "Write a function to halve.", "code": "", "test_list": ["assert half(2) == 1"],
     "test": f"{ASSERTION}{LOOP}    assertion(half(*inp), exp, 0)\n",
 }  # fmt: skip
-
-
-def isolated() -> bool:
-    """Whether programs can be run here."""
-    try:
-        with Box() as box:
-            box.probe()
-    except Unavailable:
-        return False
-    return True
 
 
 def made(name: str, file: str, rows: list[dict[str, Any]], folder: Path, **settings: Any) -> list[Record]:

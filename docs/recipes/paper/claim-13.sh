@@ -26,14 +26,9 @@ fi
 tuned stage-3 base stage-3
 
 pairs helpful-pairs '.rewards["world/helpful"]'
-[ -e "$here/labelled.jsonl" ] || jq -c '{prompt, completion, label: .rewards["world/harmless"]}' \
-  "$here/talk-base.jsonl" > "$here/labelled.jsonl"
-judge() { # NAME EXAMPLES, then what else r1 reward-model takes
-  r1 reward-model -m "$here/plain" -o "$here/$1" --epochs 2 --lr 1e-3 --batch 16 --seed "$SEED" --resume \
-    "${@:3}" "$here/$2.jsonl"
-}
-judge helpful helpful-pairs --part summary
-judge safe labelled
+labels labelled talk-base
+taught helpful helpful-pairs --part summary
+taught safe labelled
 
 if [ ! -e "$here/all-kinds.jsonl" ]; then
   { cat "$here/talk.jsonl"; head -n "$TALKS" "$here/train.jsonl"; } > "$here/all-kinds.partial"

@@ -16,16 +16,11 @@ problems held-shown chat "$TESTED" --split test --set worked=clean
 SAMPLES=4 measure held-base base test-talk
 pairs helpful-pairs "$helpful"
 PAIRS=$TESTED pairs held-pairs "$helpful" held-shown held-base
-labels() { # NAME OWN: each reply of the base, safe or not
-  [ -e "$here/$1.jsonl" ] || jq -c '{prompt, completion, label: .rewards["world/harmless"]}' \
-    "$here/$2.jsonl" > "$here/$1.jsonl"
-}
 labels labelled talk-base
 labels held-labels held-base
 
 measured() { # NAME EXAMPLES HELD, then what else r1 reward-model takes: trained as claim 13 does
-  r1 reward-model -m "$here/plain" -o "$here/$1" --epochs 2 --lr 1e-3 --batch 16 --seed "$SEED" --resume \
-    --eval "$here/$3.jsonl" "${@:4}" "$here/$2.jsonl" > /dev/null
+  taught "$1" "$2" --eval "$here/$3.jsonl" "${@:4}" > /dev/null
   jq -cs --arg name "$1" --arg held "eval/$3/" --slurpfile examples "$here/$2.jsonl" '
     (map(select(has($held + "accuracy"))) | last | with_entries(select(.key | startswith($held)))
       | with_entries(.key |= ltrimstr($held))) as $at

@@ -32,3 +32,13 @@ pairs() { # NAME WORTH [SHOWN OWN]: the best and the worst by WORTH of the base'
     | jq -c --argjson pairs "$PAIRS" 'select(input_line_number <= $pairs)' > "$here/$1.partial"
   mv "$here/$1.partial" "$here/$1.jsonl"
 }
+
+labels() { # NAME OWN: each reply of the base, safe or not
+  [ -e "$here/$1.jsonl" ] || jq -c '{prompt, completion, label: .rewards["world/harmless"]}' \
+    "$here/$2.jsonl" > "$here/$1.jsonl"
+}
+
+taught() { # NAME EXAMPLES, then what else r1 reward-model takes
+  r1 reward-model -m "$here/plain" -o "$here/$1" --epochs 2 --lr 1e-3 --batch 16 --seed "$SEED" --resume \
+    "${@:3}" "$here/$2.jsonl"
+}

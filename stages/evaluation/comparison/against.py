@@ -18,13 +18,14 @@ from stages.evaluation.comparison.paired import (
     problems_needed,
 )
 from stages.evaluation.figures import Figures, Problem
-from stages.evaluation.table import named, percent
+from stages.evaluation.table import named, percent, titled
 from stages.records.record import digest
 from stages.runtime.report import Report
 from stages.runtime.results import Table
 
 INTERVAL = "95 %, paired by problem, Student's t"
 SIZES = (0.01, 0.02, 0.05, 0.1)  # true differences of which is said how many problems show them
+DIFFERENCE = ("difference", "95 %", "p", "p (Holm)", "problems", "+ / −")  # columns of a table
 ALIKE = ("seed", "rewards")  # settings in which rows may differ and nothing is to be said of it
 
 
@@ -66,7 +67,7 @@ def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures 
     what = ("benchmark", "split")
     same = [base for base in bases if all(base.origin.get(key) == row.origin.get(key) for key in what)]
     if not same:
-        report.note(f"{_title(row)}: the baseline has no completions of it; not compared")
+        report.note(f"{titled(row.origin)}: the baseline has no completions of it; not compared")
         return None
     fewest = min(len(_unlike(row, base)) for base in same)
     nearest = [base for base in same if len(_unlike(row, base)) == fewest]
@@ -74,7 +75,7 @@ def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures 
     if len(nearest) > 1:
         told = " or ".join(sorted({", ".join(_unlike(row, base)) or "the step or seed" for base in nearest}))
         report.note(
-            f"{_title(row)}: {len(nearest)} rows of the baseline are as near ({told}); not compared: "
+            f"{titled(row.origin)}: {len(nearest)} rows of the baseline are as near ({told}); not compared: "
             "give a file that has one of them"
         )
         return None
@@ -105,9 +106,9 @@ def _line(row: Figures, base: Figures, report: Report, apart_in: Sequence[str]) 
     }
     unlike = _unlike(row, base)
     told = [key for key in unlike if key not in apart_in]
-    _tell(f"{_title(row)} against {named(_model(base))}", left, told, report)
+    _tell(f"{titled(row.origin)} against {named(_model(base))}", left, told, report)
     if not judged:
-        report.note(f"{_title(row)} against {named(_model(base))}: no problem in common; not compared")
+        report.note(f"{titled(row.origin)} against {named(_model(base))}: no problem in common; not compared")
         return None
     pairs = [(_counted(one), _counted(other)) for one, other in judged]
     return {
@@ -164,32 +165,33 @@ def _model(row: Figures) -> Any:
     return row.origin.get("model")
 
 
-def _title(row: Figures) -> str:
-    step = f", step {row.origin['step']}" if "step" in row.origin else ""
-    return f"{named(_model(row))} on {row.origin.get('benchmark') or 'records'}{step}"
-
-
 def table(lines: Sequence[dict[str, Any]]) -> Table:
     """The differences for people: in points of a hundred, and the difference that so many problems show."""
-    columns = ["benchmark", "model", "against", "pass@1", "difference", "95 %", "p", "p (Holm)"]
-    columns += ["problems", "+ / −", "shows"]
+    columns = ["benchmark", "model", "against", "pass@1", *DIFFERENCE, "shows"]
     rows = [
         [
             str(line["benchmark"] or "-"),
             named(line["model"]),
             named(line["against"]),
             percent(line["pass@1"]),
-            f"{100 * line['difference']:+.1f}",
-            f"{signed(line['difference_low'])} – {signed(line['difference_high'])}",
-            probability(line["p"]),
-            probability(line["p_holm"]),
-            str(line["problems"]),
-            f"{line['problems_better']} / {line['problems_worse']}",
+            *cells(line),
             "-" if line["detectable"] is None else f"{100 * line['detectable']:.1f}",
         ]
         for line in lines
     ]
     return Table("Differences of pass@1 in points, of the same problems", columns, rows)
+
+
+def cells(line: dict[str, Any]) -> list[str]:
+    """What stands below DIFFERENCE in a table, in points of a hundred."""
+    return [
+        f"{100 * line['difference']:+.1f}",
+        f"{signed(line['difference_low'])} – {signed(line['difference_high'])}",
+        probability(line["p"]),
+        probability(line["p_holm"]),
+        str(line["problems"]),
+        f"{line['problems_better']} / {line['problems_worse']}",
+    ]
 
 
 def signed(value: float | None) -> str:

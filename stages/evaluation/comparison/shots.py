@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from stages.evaluation.benchmark import Benchmark
-from stages.evaluation.comparison.against import paired, probability, signed
+from stages.evaluation.comparison.against import DIFFERENCE, cells, paired
 from stages.evaluation.figures import Figures
 from stages.evaluation.table import named, percent
 from stages.records.record import Record, bad_record, object_of, said_by
@@ -93,8 +93,7 @@ def _shots(row: Figures) -> Any:
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
     """The differences for people, in points of a hundred."""
-    columns = ["benchmark", "model", "examples", "pass@1 with", "without", "difference", "95 %", "p"]
-    columns += ["p (Holm)", "problems", "+ / −"]
+    columns = ["benchmark", "model", "examples", "pass@1 with", "without", *DIFFERENCE]
     rows = [
         [
             str(line["benchmark"] or "-"),
@@ -102,12 +101,7 @@ def table(lines: Sequence[dict[str, Any]]) -> Table:
             str(line[SETTING]),
             percent(line["pass@1"]),
             percent(line["against_pass@1"]),
-            f"{100 * line['difference']:+.1f}",
-            f"{signed(line['difference_low'])} – {signed(line['difference_high'])}",
-            probability(line["p"]),
-            probability(line["p_holm"]),
-            str(line["problems"]),
-            f"{line['problems_better']} / {line['problems_worse']}",
+            *cells(line),
         ]
         for line in lines
     ]
