@@ -66,15 +66,12 @@ def make(rng: random.Random, difficulty: int, lang: str) -> Problem:
 
 
 def work(problem: Problem, plan: Plan, lang: str, rng: random.Random) -> Chain:
-    """Ways that miss the target, then one that is said to reach it. The check evaluates the expression."""
+    """Ways that miss the target, then one that reaches it, or where the text is wrong misses it too and is the
+    answer all the same. The check evaluates the expression."""
     numbers, right = problem.data
-    target = right.value
-    misses = rng.randint(1, FAILURES) if plan.backtracking else 0
-    attempts = [_attempt(each, each.value) for each in _misses(numbers, target, misses, rng)]
-    way = right
-    if plan.wrong:
-        way = _claiming(_misses(numbers, target, 1, rng)[0], target)
-    attempts.append(_attempt(way, target))
+    ways = _misses(numbers, right.value, rng.randint(1, FAILURES) if plan.backtracking else 0, rng)
+    ways += _misses(numbers, right.value, 1, rng) if plan.wrong else [right]
+    attempts, way = [_attempt(each) for each in ways], ways[-1]
     backward: list[Piece] = [("needs", step._asdict()) for step in reversed(way.steps)]
     return Chain(attempts, _bare(way.text), backward)
 
@@ -146,14 +143,9 @@ def _misses(numbers: list[int], target: int, count: int, rng: random.Random) -> 
     return found
 
 
-def _claiming(way: Way, target: int) -> Way:
-    """A way whose last step is said to reach the target."""
-    return Way([*way.steps[:-1], way.steps[-1]._replace(c=target)], way.text, target)
-
-
-def _attempt(way: Way, claimed: int) -> Attempt:
+def _attempt(way: Way) -> Attempt:
     steps: list[Piece] = [(NAMES[step.sign], step._asdict()) for step in way.steps]
-    return Attempt(steps, [("equals", {"a": _bare(way.text), "c": claimed})])
+    return Attempt(steps, [("equals", {"a": _bare(way.text), "c": way.value})])
 
 
 def _bare(text: str) -> str:

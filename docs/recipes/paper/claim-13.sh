@@ -16,7 +16,7 @@ set -euo pipefail
 . "$paper/talk.sh"
 rl zero
 replies
-right_of_zero
+right_of_zero zero-right train
 sums test-4 "$TESTED" 4 --split test
 if [ ! -e "$here/stage-3.jsonl" ]; then
   count=$(wc -l < "$here/zero-right.jsonl")

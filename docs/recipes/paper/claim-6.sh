@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Claim 6: SFT of the base on what was right in RL, then RL again, ends above RL alone.
 #
-# R1-Zero answers its training problems four times; of each, up to two different right completions fine-tune
-# the base anew, and RL goes on from there for half as many steps again. RL alone goes on from R1-Zero for as
-# many, so that both have had the same number of steps in all, with the same problems and reward.
+# R1-Zero answers three times as many problems as it was trained on, four times each; of each, up to two
+# different right completions fine-tune the base anew, and RL goes on from there for half as many steps again.
+# RL alone goes on from R1-Zero for as many, so that both have had the same number of steps in all, with the
+# same problems and reward.
 # Statistic: pass@1 of the first less that of the second, held-out sums of 4 numbers, paired by problem,
 # Student's t.
 # Threshold: the 95 % interval lies above 0.
@@ -12,8 +13,9 @@ set -euo pipefail
 . "$(dirname "$0")/world.sh"
 rl zero
 sums test-4 "$TESTED" 4 --split test
-right_of_zero
-tuned sampled base zero-right
+sums more "$((LEARNED * 3))" 3-5 --split train
+right_of_zero more-right more
+tuned sampled base more-right
 for model in sampled zero; do rl_from "$model" "$model-longer" "$short" train -r world; done
 for model in zero sampled sampled-longer zero-longer; do measure "$model-4" "$model" test-4; done
 {

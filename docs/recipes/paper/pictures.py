@@ -61,7 +61,8 @@ def phrases(path: Path, habit: str) -> float:
 
 
 def habits(axis: Axes, seed: Path) -> None:
-    found = [[phrases(seed / f"{model}-4.jsonl", habit) for model in ("base", "zero")] for habit in HABITS]
+    files = [seed / f"search-{when}.jsonl" for when in ("before", "after")]
+    found = [[phrases(file, habit) for file in files] for habit in HABITS]
     (first, *others) = found
     (line,) = axis.plot((0, 1), first, marker="o")
     for other, style in zip(others, ("--", ":"), strict=True):
@@ -89,7 +90,7 @@ PANELS: tuple[tuple[str, str, str, Callable[[Axes, Path], None]], ...] = (
     ("R1-Zero, sums of 2 to 5", "step of RL", "tokens of a completion", over_steps),
     ("R1-Zero (claim 2)", "numbers in the sum", "tokens of a completion", over_difficulty),
     (
-        "sums of 4 (claim 2): - verification,\n-- backtracking, ·· reflection",
+        "Countdown (claim 2): - verification,\n-- backtracking, ·· reflection",
         "",
         "phrases in a completion",
         habits,

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# What the claims 9 and 11 share: a base that searches, and what it becomes by reading texts with some
+# What the claims 2, 9 and 11 share: a base that searches, and what it becomes by reading texts with some
 # habits and then by RL. Read after world.sh.
 #
-# The base has read two thirds as many texts as that of world.sh, of Countdown with three numbers, the task of
-# arXiv 2503.01307: seven of ten think, three of ten are wrong; of those that think two of ten turn back from
-# ways that miss the target, and one of ten has each of the other habits. It has read them five times: who
-# searches has to calculate, and after one reading four in ten of its results are wrong.
+# The base has read two thirds as many texts as that of world.sh, of Countdown with three numbers, the task
+# of arXiv 2503.01307: seven of ten think; three of ten are wrong, a way that misses the target is their
+# answer. Of those that think two of ten turn back from ways that miss, and one of ten has each of the other
+# habits. It has read them five times: who searches has to calculate, and after one reading four in ten of
+# its results are wrong.
 set -euo pipefail
 : "${PRIMED:=800}"
 sized search "PRIMED=$PRIMED"
-longest=192
+longest=384
 countdown=(--set difficulty=3)
 
 search_base() {
@@ -23,16 +24,19 @@ search_base() {
 }
 
 primed() { # NAME STEPS, then shares: the base reads PRIMED texts that have them, then RL; both measured
-  local name=$1 shares=()
+  local shares=()
   for share in "${@:3}"; do shares+=(--set "$share"); done
-  problems "$name-texts" countdown "$PRIMED" "${countdown[@]}" "${shares[@]}" --split train \
-    --set worked=clean
-  tuned "$name" search "$name-texts"
-  rl_from "$name" "$name-zero" "$2" search-train -r world --eval "$here/search-test.jsonl" \
+  problems "$1-texts" countdown "$PRIMED" "${countdown[@]}" "${shares[@]}" --split train --set worked=clean
+  tuned "$1" search "$1-texts"
+  searched "$1" "$2"
+}
+
+searched() { # MODEL STEPS: RL from it; MODEL-before and MODEL-after are completions without and with
+  rl_from "$1" "$1-zero" "$2" search-train -r world --eval "$here/search-test.jsonl" \
     --eval-every "$2" --eval-samples "$SAMPLES" --eval-reward world --eval-reward behaviours \
     --eval-temperature 1 --eval-top-p 1
-  kept "$name-before" "$name-zero/eval/step_000000/search-test"
-  kept "$name-after" "$name-zero/eval/step_$(printf %06d "$2")/search-test"
+  kept "$1-before" "$1-zero/eval/step_000000/search-test"
+  kept "$1-after" "$1-zero/eval/step_$(printf %06d "$2")/search-test"
 }
 
 kept() { # NAME FROM: completions that RL was measured by

@@ -2,10 +2,11 @@
 # What the claims share: problems of the world, a base model and R1-Zero, each made once for a seed and kept.
 #
 # A claim's script begins with `. world.sh` and then asks for what it needs. All of a seed lies in
-# OUT/seed-SEED. The base has 0.7 million weights and has read a noisy corpus of sums of 2 to 5 numbers and of
-# chat: half of the sums think, three of ten are wrong, and some have the habits of reasoning. In some texts
-# two examples stand before the problem, so that the base can be prompted by examples. R1-Zero is GRPO from
-# it, paid for right answers alone: whether to think, and how long, is the model's own choice.
+# OUT/seed-SEED. The base has 0.7 million weights and has read three times a corpus of sums of 2 to 5
+# numbers and of chat: a quarter of the sums think, some with the habits of reasoning, and are right; the
+# others answer at once, six of ten of them wrongly. So it can think and seldom does. In some texts two
+# examples stand before the problem, so that the base can be prompted by examples. R1-Zero is GRPO from it,
+# paid for right answers alone: whether to think, and how long, is the model's own choice.
 set -euo pipefail
 : "${SEED:=0}" "${OUT:=runs/paper}" "${DOCUMENTS:=48000}" "${STEPS:=60}" "${TESTED:=200}" "${SAMPLES:=8}"
 : "${LEARNED:=1000}" "${OMP_NUM_THREADS:=1}"
@@ -41,6 +42,13 @@ sums() { # NAME NUMBER DIFFICULTY, then what else r1 prompts takes
   problems "$1" sum "$2" --set "difficulty=$3" "${@:4}"
 }
 
+texts() { # NAME FAMILY THINK QUICK, then what else r1 prompts takes: so many think, so many answer at once
+  local noisy=(--split train --set worked=noisy)
+  problems "$1-thinking" "$2" "$3" "${noisy[@]}" --set think=1 --set wrong=0 "${@:5}"
+  problems "$1-quick" "$2" "$4" "${noisy[@]}" --set think=0 --set wrong=0.6 "${@:5}"
+  [ -e "$here/$1.jsonl" ] || cat "$here/$1"-{thinking,quick}.jsonl > "$here/$1.jsonl"
+}
+
 shots() { # FILE: three texts of an author become one, two as examples before the third
   jq -cn '[inputs] | range(0; length - 2; 3) as $k | .[$k:$k + 3] | {
       id: "shots-\(.[2].id)", kind: .[2].kind, lang: .[2].lang,
@@ -50,17 +58,17 @@ shots() { # FILE: three texts of an author become one, two as examples before th
 
 base() {
   [ -d "$here/base" ] && return
-  local noisy=(--split train --set worked=noisy --set mixed=0)
-  sums corpus-sums "$DOCUMENTS" 2-5 "${noisy[@]}" --set think=0.5 --set wrong=0.3
-  problems corpus-chat chat "$((DOCUMENTS / 8))" "${noisy[@]}" --set think=0.5
+  texts corpus-sums sum "$((DOCUMENTS / 4))" "$((DOCUMENTS * 3 / 4))" --set difficulty=2-5 --set mixed=0
+  problems corpus-chat chat "$((DOCUMENTS / 8))" --split train --set worked=noisy --set mixed=0 \
+    --set think=0.5
   sums corpus-thinker "$((DOCUMENTS / 16))" 2-5 --split train --set worked=clean
-  sums corpus-plain "$((DOCUMENTS / 16))" 2-5 "${noisy[@]}" --set think=0
+  sums corpus-plain "$((DOCUMENTS / 16))" 2-5 --split train --set worked=noisy --set think=0
   for author in thinker plain; do shots "$here/corpus-$author.jsonl"; done > "$here/corpus-shots.jsonl"
   cat "$here"/corpus-{sums,chat,shots}.jsonl > "$here/corpus.jsonl"
   read_corpus base fresh corpus --hidden 128 --layers 3
 }
 
-reading=(--epochs 1 --batch 32 --lr 3e-3)
+reading=(--epochs 3 --batch 64 --lr 4e-3)
 read_corpus() { # NAME FRESH CORPUS, then what r1 init takes: a model with new weights reads a corpus
   [ -d "$here/$1" ] && return
   r1 init -q -o "$here/$2" --words-of "$here/$3.jsonl" --seed "$SEED" --resume "${@:4}"
@@ -86,13 +94,13 @@ rl_from() { # MODEL NAME STEPS PROBLEMS, then what else r1 grpo takes
     "$here/$4.jsonl"
 }
 
-right_of_zero() { # zero-right.jsonl: what R1-Zero gets right of its training problems
-  [ -e "$here/zero-right.jsonl" ] && return
-  SAMPLES=4 measure zero-train zero train
-  r1 filter -q --keep correct --reward-name world --dedup exact --max-per-group 2 "$here/zero-train.jsonl" \
-    -o "$here/zero-right.partial"
-  [ -s "$here/zero-right.partial" ] || { echo "R1-Zero got none of its training problems right" >&2; exit 1; }
-  mv "$here/zero-right.partial" "$here/zero-right.jsonl"
+right_of_zero() { # NAME PROBLEMS: what R1-Zero gets right of them in four tries, two answers of each at most
+  [ -e "$here/$1.jsonl" ] && return
+  SAMPLES=4 measure "zero-$2" zero "$2"
+  r1 filter -q --keep correct --reward-name world --dedup exact --max-per-group 2 "$here/zero-$2.jsonl" \
+    -o "$here/$1.partial"
+  [ -s "$here/$1.partial" ] || { echo "R1-Zero got none of $2.jsonl right" >&2; exit 1; }
+  mv "$here/$1.partial" "$here/$1.jsonl"
 }
 
 measure() { # NAME MODEL PROBLEMS, then what else r1 generate takes: scored completions of problems
