@@ -26,7 +26,7 @@ from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
 from stages.evaluation.seeds import spread
 from stages.evaluation.suites import SUITES, expanded
-from stages.evaluation.table import costs, overlaps, results, spreads
+from stages.evaluation.table import costs, failure, overlaps, results, spreads
 from stages.formats import written_table
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
@@ -310,8 +310,12 @@ def _told_of(
     """The figures, and after them what they cost, repeat and are compared with."""
     pass_k, price = sorted({*settings.pass_k} - {1}), _price(settings.price)
     found = [row.figures(pass_k, price) for row in tally.rows.values()]
-    measures = results(found, fail_under=settings.fail_under, report=report, said=said)
-    measures = replace(measures, lacking=_told(lacking) if lacking else None)
+    gated = [each for each in found if settings.compare_shots is None or not shots.shown(each)]
+    measures = replace(
+        results(found, report=report, said=said),
+        failure=failure(gated, settings.fail_under),
+        lacking=_told(lacking) if lacking else None,
+    )
     further: list[Table] = []
     if settings.price is not None or settings.timing:
         further.append(costs(found))

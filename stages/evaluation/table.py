@@ -12,13 +12,8 @@ from stages.runtime.results import Results, Table
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
 
 
-def results(
-    found: list[dict[str, Any]], *, fail_under: float | None, report: Report, said: str = ""
-) -> Results:
-    """The results of rows that `Figures.figures` made; a pass@1 below `fail_under` is a failure.
-
-    The last line ends with what is `said`.
-    """
+def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> Results:
+    """The results of rows that `Figures.figures` made. The last line ends with what is `said`."""
     for each in found:
         each["versions"] = {**(each["versions"] or {}), **versions()}
         _remark(each, report)
@@ -56,7 +51,7 @@ def results(
     problems = sum(each["problems"] for each in found)
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems{said}")
-    return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
+    return Results(found, "Share of correct answers", columns, rows)
 
 
 def costs(found: list[dict[str, Any]]) -> Table:
@@ -139,8 +134,8 @@ def _remark(each: dict[str, Any], report: Report) -> None:
             report.note(f"{name}: {key} needs {key[5:]} judged completions of every problem")
 
 
-def _failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None:
-    """What could not be judged cannot pass: the gate takes it for wrong."""
+def failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None:
+    """The first pass@1 below `fail_under`, in words; what could not be judged counts as wrong."""
     if fail_under is None:
         return None
     for each in found:

@@ -33,11 +33,12 @@ def test_a_model_that_examples_mislead_is_found_out(tmp_path: Path) -> None:
         asked = Settings(
             model="m", benchmark=("sums",), limit=30, samples=1, compare_shots=2, workers=1, template="chat",
             engine=Engine(backend="openai"), endpoint=Endpoint(base_url=(served.url,)),
-            save=tmp_path / "kept.jsonl",
+            save=tmp_path / "kept.jsonl", fail_under=1,
         )  # fmt: skip
         found = run((), asked)
     finally:
         served.stop()
+    assert found.failure is None, "the row after examples is no part of the gate"
     bare, shown, line = found.records
     assert (bare["settings"].get("set"), shown["settings"]["set"]["shots"]) == ({"seed": 0}, 2)
     assert bare["digest"] == shown["digest"] == line["digest"]

@@ -400,6 +400,31 @@ def test_completions_are_measured_as_r1_eval_does(tmp_path: Path) -> None:
     assert len(again["budgets"]) == 2
 
 
+def test_curves_of_lengths_and_of_rows_that_differ_in_their_settings_are_shown(tmp_path: Path) -> None:
+    both = [
+        record
+        for shots, right in ((0, 4), (2, 1))
+        for record in jsonl.read_file(evaluated(tmp_path / f"{shots}.jsonl", "m", right, shots=shots))
+    ]
+    for k, record in enumerate(both):
+        record["meta"]["generate"]["tokens"] = 1 + k % 5
+    path = tmp_path / "curves.jsonl"
+    rows = evaluation.run(both, evaluation.Settings(curves=path, decide=("accuracy",))).records
+    told = data(made(tmp_path, path), "overview")
+    names = ["m (curves.jsonl)", "m (curves.jsonl), no. 2"]
+    for kind, field in (("samples", "pass@k"), ("lengths", "correct")):
+        assert [each["label"] for each in told[kind]] == names, kind
+        assert told[kind][0][field] != told[kind][1][field]
+    assert [each["pass@k"][0] for each in told["samples"]] == pytest.approx(
+        [row["pass@1"] for row in rows], abs=1e-6
+    )
+    (length, _) = told["lengths"]
+    assert (length["unit"], length["mean_length"]) == ("tokens", [1, 2, 3, 4, 5])
+    assert sum(length["completions"]) == len(both) / 2
+    own = data(made(tmp_path, tmp_path / "0.jsonl"), "overview")
+    assert [(each["label"], each["unit"]) for each in own["lengths"]] == []  # all are of one length
+
+
 def test_what_cannot_be_measured_is_told(tmp_path: Path) -> None:
     double = lines(tmp_path / "double.jsonl", [rollout("p", 0, 1.0), rollout("p", 0, 1.0)])
     told = data(made(tmp_path, double), "overview")

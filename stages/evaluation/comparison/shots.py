@@ -5,7 +5,7 @@ The DeepSeek-R1 paper (arXiv 2501.12948, section 5) finds that few-shot prompts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -82,13 +82,14 @@ def marked(problems: Iterable[Record], count: int) -> Iterator[Record]:
 def compared(rows: Iterable[Figures], count: int, report: Report) -> list[dict[str, Any]]:
     """A line for each benchmark and seed: pass@1 after the examples against pass@1 without."""
     every = [row for row in rows if not row.apart]
-    shown = [row for row in every if _shots(row) == count]
-    bare = [row for row in every if _shots(row) != count]
-    return [{**line, SETTING: count} for _, line in paired(shown, bare, report, apart_in=("set",))]
+    after = [row for row in every if shown(row.origin)]
+    bare = [row for row in every if not shown(row.origin)]
+    return [{**line, SETTING: count} for _, line in paired(after, bare, report, apart_in=("set",))]
 
 
-def _shots(row: Figures) -> Any:
-    return object_of(object_of(row.origin.get("settings")).get("set")).get(SETTING)
+def shown(row: Mapping[str, Any]) -> bool:
+    """Whether a row, as its origin or figures have it, is of problems that `marked` gave."""
+    return SETTING in object_of(object_of(row.get("settings")).get("set"))
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
