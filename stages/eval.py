@@ -229,6 +229,12 @@ def run(
         if all(row.apart for row in tally.rows.values()):
             if lacking:
                 raise Unavailable(_told(lacking))
+            if settings.benchmark:
+                raise BadInput(
+                    "no problems are left to measure on",
+                    place=", ".join(settings.benchmark),
+                    remedy="see what --shard leaves of them, and the examples of --compare-shots",
+                )
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
         bases = _bases(tally, settings.against) if settings.against is not None else []
         if settings.contamination is not None:

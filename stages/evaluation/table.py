@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stages.checkpoints.checkpoint import versions
+from stages.records.record import object_of
 from stages.runtime.report import Report
 from stages.runtime.results import Results, Table
 
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
+
+# What tells rows of one name apart.
+APART: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "examples": lambda row: str(shots_of(row) or 0),
+    "seed": lambda row: str(object_of(row.get("settings")).get("seed", "-")),
+}
 
 
 def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> Results:
@@ -20,11 +28,12 @@ def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> R
     names = {key: None for each in found for key in each}
     curves = [key for key in names if key.startswith("pass@") and key[5:].isdigit() and key != "pass@1"]
     curves += sorted((key for key in names if key.startswith("cons@")), key=len)
-    stepped = "step" in names
+    stepped, apart = "step" in names, _apart(found)
     columns = [
         "benchmark",
         "model",
         *["step"] * stepped,
+        *apart,
         "pass@1",
         "95 %",
         *curves,
@@ -38,6 +47,7 @@ def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> R
             str(each["benchmark"] or "-"),
             named(each["model"]),
             *[str(each.get("step", "-"))] * stepped,
+            *(APART[name](each) for name in apart),
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
             *(percent(each.get(name)) for name in curves),
@@ -52,6 +62,21 @@ def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> R
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems{said}")
     return Results(found, "Share of correct answers", columns, rows)
+
+
+def _apart(found: list[dict[str, Any]]) -> list[str]:
+    """The columns in which rows of one benchmark, model and step differ."""
+    values: dict[str, dict[str, set[str]]] = {name: defaultdict(set) for name in APART}
+    for each in found:
+        row = str([each["benchmark"], each["model"], each.get("step")])
+        for name, of in APART.items():
+            values[name][row].add(of(each))
+    return [name for name, of_rows in values.items() if any(len(held) > 1 for held in of_rows.values())]
+
+
+def shots_of(row: Mapping[str, Any]) -> Any:
+    """The examples before the problems of a row, as its settings say; None where they do not."""
+    return object_of(object_of(row.get("settings")).get("set")).get("shots")
 
 
 def costs(found: list[dict[str, Any]]) -> Table:
@@ -80,10 +105,12 @@ def overlaps(found: list[dict[str, Any]]) -> Table:
 
 def spreads(found: list[dict[str, Any]]) -> Table:
     """pass@1 over runs that differ in the seed."""
-    columns = ["benchmark", "model", "runs", "mean", "95 % of the mean", "sd", "each"]
+    shown = any("shots" in each for each in found)
+    columns = ["benchmark", "model", *["examples"] * shown, "runs", "mean", "95 % of the mean", "sd", "each"]
     rows = [
         [
             *_of(each),
+            *[str(each.get("shots", 0))] * shown,
             str(each["runs"]),
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",

@@ -12,7 +12,7 @@ from typing import Any
 from stages.evaluation.benchmark import Benchmark
 from stages.evaluation.comparison.against import DIFFERENCE, cells, paired
 from stages.evaluation.figures import Figures
-from stages.evaluation.table import named, percent
+from stages.evaluation.table import named, percent, shots_of
 from stages.records.record import Record, bad_record, object_of, said_by
 from stages.records.templates import Style
 from stages.runtime.errors import BadInput, UsageError
@@ -84,22 +84,27 @@ def compared(rows: Iterable[Figures], count: int, report: Report) -> list[dict[s
     every = [row for row in rows if not row.apart]
     after = [row for row in every if shown(row.origin)]
     bare = [row for row in every if not shown(row.origin)]
-    return [{**line, SETTING: count} for _, line in paired(after, bare, report, apart_in=("set",))]
+    return [
+        {**line, SETTING: count, "seed": object_of(row.origin.get("settings")).get("seed")}
+        for row, line in paired(after, bare, report, apart_in=("set",))
+    ]
 
 
 def shown(row: Mapping[str, Any]) -> bool:
     """Whether a row, as its origin or figures have it, is of problems that `marked` gave."""
-    return SETTING in object_of(object_of(row.get("settings")).get("set"))
+    return shots_of(row) is not None
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
     """The differences for people, in points of a hundred."""
-    columns = ["benchmark", "model", "examples", "pass@1 with", "without", *DIFFERENCE]
+    several = len({line["seed"] for line in lines}) > 1
+    columns = ["benchmark", "model", "examples", *["seed"] * several, "pass@1 with", "without", *DIFFERENCE]
     rows = [
         [
             str(line["benchmark"] or "-"),
             named(line["model"]),
             str(line[SETTING]),
+            *[str(line["seed"])] * several,
             percent(line["pass@1"]),
             percent(line["against_pass@1"]),
             *cells(line),
