@@ -225,14 +225,23 @@ FILES = {"a.py": "x = 1\nif x:\n    y = 2\n"}
         ("whole", "a.py\n```\nx = 3\n```", "x = 3\n"),
         ("whole", "It is this:\n```py\nx = 3\n```", "x = 3\n"),
         ("whole", "src/a.py:\n```\nx = 3\n", "x = 3\n"),
+        ("whole", "a.py\n```\nx = 3\n```\nSo:\n```\nimport a\n```", "x = 3\n"),
+        ("whole", "```\nx = 3\n```\nNow `a.py` says:\n```\n>>> a.x\n```", "x = 3\n"),
+        ("whole", "a.py\n```\nx = 2\n```\nNo:\na.py\n```\nx = 3\n```", "x = 3\n"),
         ("diff", block("x = 1", "x = 3").replace("leap", "a"), "x = 3\nif x:\n    y = 2\n"),
         ("diff", block("y = 2", "y = 3\nz = 4").replace("leap", "a"), "x = 1\nif x:\n    y = 3\n    z = 4\n"),
         ("diff", block("", "z = 4").replace("leap", "a"), "x = 1\nif x:\n    y = 2\nz = 4\n"),
     ],
-    ids=["named", "the only file", "cut off", "exact", "indented", "appended"],
+    ids=["named", "the only file", "cut off", "then a call", "then its output", "the last", "exact",
+         "indented", "appended"],
 )  # fmt: skip
 def test_edits_are_read_in_both_forms(form: Form, answer: str, made: str) -> None:
     assert edited(answer, FILES, form)["a.py"] == made
+
+
+def test_of_several_files_words_may_quote_the_one() -> None:
+    made = edited("First `b.py`, as asked:\n```\ny = 3\n```", {**FILES, "b.py": "y = 1\n"}, "whole")
+    assert made == {**FILES, "b.py": "y = 3\n"}
 
 
 @pytest.mark.parametrize(
