@@ -176,10 +176,13 @@ def test_runs_are_told_beside_each_other(tmp_path: Path) -> None:
 
 
 def test_cost_is_added_up_by_what_the_time_went_to(tmp_path: Path) -> None:
-    (run,) = data(made(tmp_path, trained(tmp_path / "zero", 0.5, 0.5)), "overview")["runs"]
+    overview = data(made(tmp_path, trained(tmp_path / "zero", 0.5, 0.5), price_hour=2.5), "overview")
+    assert overview["price_hour"] == 2.5
+    (run,) = overview["runs"]
     # Two steps of 3 s: 2 s and 0.5 s of each are told, half a second is not.
     assert run["cost"]["seconds"] == {"generate": 4.0, "learn": 1.0, "other": 1.0}
     assert (run["cost"]["tokens"], run["cost"]["flos"]) == (200, 20)
+    assert run["cost"]["paid"] == 6
 
 
 def test_what_the_guards_watch_is_told_with_its_steps(tmp_path: Path) -> None:
