@@ -11,6 +11,7 @@ from stages.records.record import object_of
 from stages.runtime.report import Report
 from stages.runtime.results import Results, Table
 
+ROUNDING = 1e-9  # a mean of rates may fall short by some 1e-16 of what it is; a completion changes it by more
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
 
 # What tells rows of one name apart.
@@ -167,7 +168,7 @@ def failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None
         return None
     for each in found:
         value = each.get("pass@1_if_unjudged_wrong", each["pass@1"])
-        if value < fail_under:
+        if value < fail_under - ROUNDING:
             return (
                 f"pass@1 of {each['model'] or 'the completions'} on {each['benchmark'] or 'the records'} "
                 f"is {percent(value)}, below {percent(fail_under)}"
