@@ -26,7 +26,7 @@ from stages.evaluation.figures import Figures
 from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_of
 from stages.evaluation.seeds import spread
 from stages.evaluation.suites import SUITES, expanded
-from stages.evaluation.table import costs, overlaps, results, spreads
+from stages.evaluation.table import costs, failure, overlaps, results, spreads
 from stages.formats import written_table
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
@@ -229,6 +229,12 @@ def run(
         if all(row.apart for row in tally.rows.values()):
             if lacking:
                 raise Unavailable(_told(lacking))
+            if settings.benchmark:
+                raise BadInput(
+                    "no problems are left to measure on",
+                    place=", ".join(settings.benchmark),
+                    remedy="see what --shard leaves of them, and the examples of --compare-shots",
+                )
             raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
         bases = _bases(tally, settings.against) if settings.against is not None else []
         if settings.contamination is not None:
@@ -310,8 +316,12 @@ def _told_of(
     """The figures, and after them what they cost, repeat and are compared with."""
     pass_k, price = sorted({*settings.pass_k} - {1}), _price(settings.price)
     found = [row.figures(pass_k, price) for row in tally.rows.values()]
-    measures = results(found, fail_under=settings.fail_under, report=report, said=said)
-    measures = replace(measures, lacking=_told(lacking) if lacking else None)
+    gated = [each for each in found if settings.compare_shots is None or not shots.shown(each)]
+    measures = replace(
+        results(found, report=report, said=said),
+        failure=failure(gated, settings.fail_under),
+        lacking=_told(lacking) if lacking else None,
+    )
     further: list[Table] = []
     if settings.price is not None or settings.timing:
         further.append(costs(found))

@@ -99,7 +99,7 @@ def run(
     histories = {name: _history(path) for name, path in paths.items()}
     written = []
     if html is not None:
-        written.append(_page(html, paths, histories, files, completions, report))
+        written.append(_page(html, paths, histories, files, completions, price_hour, report))
     told: dict[str, dict[str, Any]] = {}
     if over_seeds:
         histories, told = _sets(paths, histories)
@@ -172,6 +172,7 @@ def _page(
     histories: Histories,
     files: dict[str, Path],
     completions: int,
+    price_hour: float | None,
     report: Report,
 ) -> str:
     """Writes the page; says what it has."""
@@ -180,7 +181,7 @@ def _page(
     from stages.page.write import page
 
     runs = [run_folder.read(name, path, histories[name]) for name, path in paths.items()]
-    return page(html, runs, list(files.items()), completions, report)
+    return page(html, runs, list(files.items()), completions, report, price_hour=price_hour)
 
 
 def _sets(paths: dict[str, Path], histories: Histories) -> tuple[Histories, dict[str, dict[str, Any]]]:

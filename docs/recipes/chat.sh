@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/chat}" "${SEED:=0}" "${TOKENS:=40}" "${SAMPLES:=2}" "${TALKS:=$here/shop.jsonl}"
-: "${MODEL:=$("$here/smollm2.sh")}"
+[ -n "${MODEL:-}" ] || MODEL=$("$here/smollm2.sh")
 rewards=(--reward accuracy --reward 'format:style=think*0.5')
 mkdir -p "$OUT"
 
@@ -17,6 +17,7 @@ r1 prompts "$TALKS" --map completion= -o "$OUT/problems.jsonl"
 
 # The model, with a chat template that shows tools, calls and thinking.
 if [ ! -e "$OUT/model" ]; then
+  rm -rf "$OUT/model.partial"
   cp -r "$MODEL" "$OUT/model.partial"
   cp "$here/chatml-tools.jinja" "$OUT/model.partial/chat_template.jinja"
   mv "$OUT/model.partial" "$OUT/model"

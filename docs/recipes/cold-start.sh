@@ -30,7 +30,10 @@ ask reflect "$MODEL" "$TEMPLATE" --reflect "$PROBLEMS"
 
 # 3. What R1-Zero gets right, written anew for a reader.
 ask zero "$ZERO" "$ZERO_TEMPLATE" "$PROBLEMS"
-[ -e "$OUT/drafts.jsonl" ] || choose zero --max-mixing "$ZERO_MIXING" -o "$OUT/drafts.jsonl"
+if [ ! -e "$OUT/drafts.jsonl" ]; then
+  choose zero --max-mixing "$ZERO_MIXING" -o "$OUT/drafts.partial"
+  mv "$OUT/drafts.partial" "$OUT/drafts.jsonl" # whole only where the whole pipe was
+fi
 ask readable "$WRITER" "$READABLE" -n 1 "$OUT/drafts.jsonl"
 
 # All: right, since a writer makes mistakes, too; in the form, thinking and then a summary; in one language.

@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/gym}" "${SEEDS:=0 1 2}" "${TASKS:=chain_sum gcd letter_counting}"
-: "${MODEL:=$("$here/smollm2.sh")}"
+[ -n "${MODEL:-}" ] || MODEL=$("$here/smollm2.sh")
 config=(--config "$here/gym.toml" --template "$here/puzzle.txt")
 settings() { # of a task, so that the model has a chance
   case $1 in
@@ -21,6 +21,7 @@ measure() { # NAME MODEL PROBLEMS SEED
     r1 eval "${config[@]}" -m "$2" -b "$3" --save "$OUT/eval/$1.jsonl" --seed "$4"
 }
 mkdir -p "$OUT/eval"
+runs=() evaluations=()
 
 for task in $TASKS; do
   for seed in $SEEDS; do
@@ -29,16 +30,19 @@ for task in $TASKS; do
     # shellcheck disable=SC2046 # the settings are words
     [ -e "$test" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") \
       --split test -n 32 --seed "$seed" -o "$test"
-    # shellcheck disable=SC2046
-    [ -e "$train" ] || r1 prompts "reasoning_gym:$task" $(settings "$task") \
-      --split train -n 400 --seed "$seed" \
-      | r1 filter --decontaminate "$test" -o "$train"
+    if [ ! -e "$train" ]; then
+      # shellcheck disable=SC2046
+      r1 prompts "reasoning_gym:$task" $(settings "$task") --split train -n 400 --seed "$seed" \
+        | r1 filter --decontaminate "$test" -o "$train.partial"
+      mv "$train.partial" "$train" # whole only where the whole pipe was
+    fi
     measure "$name-before" "$MODEL" "$test" "$seed"
     r1 grpo "${config[@]}" --recipe r1-zero --reward reasoning_gym --reward "format:style=think-answer*0.5" \
       -m "$MODEL" -o "$OUT/$name" --seed "$seed" --resume "$train"
     measure "$name-after" "$OUT/$name" "$test" "$seed"
+    runs+=("$OUT/$name") evaluations+=("$OUT/eval/$name"-{before,after}.jsonl)
   done
 done > /dev/null
 
-r1 report "$OUT"/*-[0-9] --png "$OUT/curves.png" > /dev/null
-r1 eval "$OUT"/eval/*.jsonl > "$OUT/results.jsonl"
+r1 report "${runs[@]}" --png "$OUT/curves.png" > /dev/null
+r1 eval "${evaluations[@]}" > "$OUT/results.jsonl"

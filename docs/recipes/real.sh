@@ -6,7 +6,7 @@
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/real}" "${SEED:=0}" "${TRAIN:=160}" "${TEST:=64}" "${GSM8K:=32}"
-: "${MODEL:=$("$here/smollm2.sh")}"
+[ -n "${MODEL:-}" ] || MODEL=$("$here/smollm2.sh")
 config=(--config "$here/smollm2.toml" --seed "$SEED")
 mkdir -p "$OUT"
 take() { # SOURCE SPLIT SKIP LIMIT FILE

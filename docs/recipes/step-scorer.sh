@@ -32,17 +32,21 @@ jq -c 'select(.whole | not) | .asked = .prompt | .prompt += .begun | del(.comple
 ask rollouts "$ROLLOUTS" "$OUT/begun.jsonl"
 
 # 2. Each is right or wrong, and so is each whole chain.
-jq -c '.completion = .begun + .completion | .prompt = .asked' "$OUT/rollouts.jsonl" \
-  | cat - <(jq -c 'select(.whole)' "$OUT/steps.jsonl") \
-  | r1 score -r "$REWARD" \
+{
+  jq -c '.completion = .begun + .completion | .prompt = .asked' "$OUT/rollouts.jsonl"
+  jq -c 'select(.whole)' "$OUT/steps.jsonl"
+} | r1 score -r "$REWARD" \
   | jq -c 'select(.reward != null)
       | {prompt, completion: .begun, label: (if .reward >= 0.5 then 1 else 0 end)}' \
     > "$OUT/labelled.jsonl"
 # The scorer reads a chain as the model does: right after its prompt.
-[ -d "$OUT/plain" ] || { cp -r "$MODEL" "$OUT/plain.new" \
-  && printf '%s' '{% for turn in messages %}{{ turn.content }}{% endfor %}' \
-    > "$OUT/plain.new/chat_template.jinja" \
-  && mv "$OUT/plain.new" "$OUT/plain"; }
+if [ ! -d "$OUT/plain" ]; then
+  rm -rf "$OUT/plain.new"
+  cp -r "$MODEL" "$OUT/plain.new"
+  printf '%s' '{% for turn in messages %}{{ turn.content }}{% endfor %}' \
+    > "$OUT/plain.new/chat_template.jinja"
+  mv "$OUT/plain.new" "$OUT/plain"
+fi
 r1 reward-model -m "$OUT/plain" -o "$OUT/scorer" --epochs "$EPOCHS" --lr "$LR" --batch "$BATCH" \
   --seed "$SEED" --resume "$OUT/labelled.jsonl" > /dev/null
 

@@ -1,14 +1,16 @@
-"""Aider polyglot: 225 exercises in six languages, each solved by edits of its files in two tries."""
+"""Aider polyglot: 225 exercises in six languages, 34 in Python, solved by edits of files in two tries."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stages.formats.sources import FOLDER, parts_of
+from stages.records.notes import Notes
 from stages.records.record import Record
 from stages.runtime import text_file
 from stages.runtime.errors import BadInput, Unavailable, UsageError
@@ -19,10 +21,12 @@ REWARDS = ("aider",)
 SAMPLES = 1
 LANGUAGES = {"cpp": "C++", "go": "Go", "java": "Java", "javascript": "JavaScript", "python": "Python",
              "rust": "Rust"}  # fmt: skip
+HERE = "python"  # the language whose tests can be run here
 FORMS = ("whole", "diff")
 MOST = 10  # tries
 FOLDERS = ("code/polyglot-benchmark", "polyglot-benchmark", "")
 CLONE = "git clone https://github.com/Aider-AI/polyglot-benchmark"
+LEFT = "left out, as the tests of other languages than Python cannot be run here; aider:rust gives Rust's"
 WHOLE = f"take the authors' repository as it is: {CLONE}"
 BUILD = ("CMakeLists.txt", "Cargo.toml")  # among an exercise's files, and not the model's to write
 ASKED = (
@@ -50,17 +54,35 @@ def problems(
     tries: int = 2,
     edit_format: str = "whole",
 ) -> Iterator[Record]:
-    """Records of one language, as in `aider:python`, or of all. The exercises are Exercism's, under MIT.
+    """Records of one language, as in `aider:rust`; of Python without one. The exercises are Exercism's, MIT.
 
     A failed completion is shown what its tests said, up to `tries` of them. `edit_format` is whole or diff.
     Raises UsageError for what is no language, format or number of tries, Unavailable without the exercises.
     """
+    return _problems(Notes(), task, data=data, tries=tries, edit_format=edit_format)
+
+
+def declared(task: str) -> dict[str, Any]:
+    """The same problems, with a note on those left out."""
+    notes = Notes()
+    return {"notes": notes, "problems": partial(_problems, notes, task)}
+
+
+def _problems(
+    notes: Notes,
+    task: str,
+    *,
+    split: str = "test",
+    data: Path | None,
+    tries: int = 2,
+    edit_format: str = "whole",
+) -> Iterator[Record]:
     if edit_format not in FORMS:
         raise UsageError(f"edit_format={edit_format}: choose {' or '.join(FORMS)}")
     if not 1 <= tries <= MOST:
         raise UsageError(f"tries={tries}: choose 1 to {MOST}")
-    languages = parts_of("aider", task, LANGUAGES)
-    return _posed(_root(data), languages, tries, edit_format)
+    (language,) = parts_of("aider", task or HERE, LANGUAGES)
+    return _posed(_root(data), language, tries, edit_format, () if task else LANGUAGES, notes)
 
 
 def _root(data: Path | None) -> Path:
@@ -77,14 +99,22 @@ def _root(data: Path | None) -> Path:
     )
 
 
-def _posed(root: Path, languages: tuple[str, ...], tries: int, edit_format: str) -> Iterator[Record]:
-    found = False
-    for language in languages:
-        for folder in sorted((root / language / "exercises" / "practice").glob("*/")):
-            found = True
-            yield _exercise(folder, language, tries, edit_format)
+def _posed(
+    root: Path, language: str, tries: int, edit_format: str, beside: Collection[str], notes: Notes
+) -> Iterator[Record]:
+    """The exercises of a language; those of the others `beside` it are noted."""
+    for other in beside:
+        for folder in _folders(root, other) if other != language else ():
+            notes.add(LEFT, Record(place=str(folder)))
+    found = _folders(root, language)
     if not found:
-        raise BadInput(f"no exercises in {', '.join(languages)}", place=str(root), remedy=WHOLE)
+        raise BadInput(f"no exercises in {language}", place=str(root), remedy=WHOLE)
+    for folder in found:
+        yield _exercise(folder, language, tries, edit_format)
+
+
+def _folders(root: Path, language: str) -> list[Path]:
+    return sorted((root / language / "exercises" / "practice").glob("*/"))
 
 
 def _exercise(folder: Path, language: str, tries: int, edit_format: str) -> Record:
@@ -110,7 +140,7 @@ def _exercise(folder: Path, language: str, tries: int, edit_format: str) -> Reco
         files=shown,
         form=ANSWERED[edit_format].format(name=names[0]),
     )
-    run = language == "python"
+    run = language == HERE
     return Record(
         id=f"aider-{language}-{folder.name}",
         prompt=prompt,

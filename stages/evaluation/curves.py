@@ -17,6 +17,8 @@ from stages.records.record import digest
 
 BINS = 10  # of lengths, with about as many completions in each
 LARGEST = 128  # completions of a problem up to which cons@k is counted out: half a second at most
+NAMES = ("benchmark", "split", "model", "revision")  # of what a curve is, beside its step
+COUNTS = ("k", "bin", "point")  # what counts the lines of a curve, from 1
 # Settings in which the evaluations of one budget curve may differ.
 SPENT = ("think_budget", "think_extend", "max_tokens")
 
@@ -172,10 +174,11 @@ def of_budgets(rows: Sequence[Figures]) -> Iterator[dict[str, Any]]:
             for row, counts in found
         ]
         points.sort(key=lambda point: point[0].thinking)
-        for point, row in points:
+        for number, (point, row) in enumerate(points, 1):
             yield {
                 "curve": "thinking",
                 **_named(row),
+                "point": number,
                 "think_budget": point.budget,
                 "think_extend": _settings(row).get("think_extend"),
                 "thinking_tokens": point.thinking,
@@ -188,6 +191,23 @@ def of_budgets(rows: Sequence[Figures]) -> Iterator[dict[str, Any]]:
                 "evaluations": len(points),
                 **forcing([point for point, _ in points])._asdict(),
             }
+
+
+def parted(lines: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Lines of one kind, curve by curve: rows whose settings alone differ have curves of the same names."""
+    held: list[Mapping[str, Any]] = []
+    for line in lines:
+        number = next((line[name] for name in COUNTS if name in line), None)
+        if held and (number == 1 or _of(line) != _of(held[0])):
+            yield held
+            held = []
+        held.append(line)
+    if held:
+        yield held
+
+
+def _of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(str(line.get(name)) for name in (*NAMES, "step"))
 
 
 def _judged(row: Figures) -> list[tuple[int, int]]:
@@ -205,6 +225,5 @@ def _budget(row: Figures) -> int | None:
 
 def _named(row: Figures) -> dict[str, Any]:
     """What the row of figures is called."""
-    names = ("benchmark", "split", "model", "revision")
     step = {"step": row.origin["step"]} if "step" in row.origin else {}
-    return {**{name: row.origin.get(name) for name in names}, **step}
+    return {**{name: row.origin.get(name) for name in NAMES}, **step}

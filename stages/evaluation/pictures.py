@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages.evaluation.curves import parted
 from stages.evaluation.table import titled
 from stages.records import jsonl
 from stages.runtime.errors import Unavailable
@@ -17,7 +18,10 @@ WIDE = 4.2
 
 
 class Panel(NamedTuple):
-    """One picture: of which lines of `--curves`, which fields of them, and what stands below it."""
+    """One picture: of which lines of `--curves`, which fields of them, and what stands below it.
+
+    Of lengths there is one picture for each `unit`, which no axis could share.
+    """
 
     title: str
     kind: str
@@ -25,13 +29,21 @@ class Panel(NamedTuple):
     up: str
     below: str
     powers: bool = False  # whether the axis goes by powers of two
+    unit: str | None = None
+
+    def has(self, line: Mapping[str, Any]) -> bool:
+        """Whether the line's unit is its own."""
+        return line.get("length_unit") == self.unit
 
 
 PANELS = (
     Panel("pass@k: one of k is right", "samples", "k", "pass@k", "k", powers=True),
     Panel("cons@k: the most frequent of k is right", "samples", "k", "cons@k", "k", powers=True),
     Panel("pass@1 by thinking", "thinking", "thinking_tokens", "pass@1", "tokens of thinking"),
-    Panel("right answers by length", "length", "mean_length", "correct", "length"),
+    *(
+        Panel("right answers by length", "length", "mean_length", "correct", f"length in {unit}", unit=unit)
+        for unit in ("tokens", "characters")
+    ),
 )
 
 
@@ -93,30 +105,10 @@ def _series(
 ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     """The points of each curve, by a name that no other has."""
     names: Counter[str] = Counter()
-    for series in _parted([line for line in lines if line["curve"] in (panel.kind, "budget-forcing")]):
+    for series in parted(line for line in lines if line["curve"] == panel.kind and panel.has(line)):
         points = [(line[panel.across], line[panel.up]) for line in series if line[panel.up] is not None]
         if not points:
             continue
         name = titled(series[0])
         names[name] += 1
         yield (f"{name} ({names[name]})" if names[name] > 1 else name), points
-
-
-def _parted(lines: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Runs of lines that are one curve: counted from 1, or up to the line that sums the curve up."""
-    held: list[Mapping[str, Any]] = []
-    for line in lines:
-        if held and (_of(line) != _of(held[0]) or line.get("k", line.get("bin")) == 1):
-            yield held
-            held = []
-        if line["curve"] != "budget-forcing":
-            held.append(line)
-        elif held:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
-def _of(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(line.get(name) for name in ("benchmark", "split", "model", "revision", "step"))

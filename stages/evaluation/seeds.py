@@ -14,6 +14,7 @@ from typing import Any
 
 from stages.evaluation.statistics import Interval
 from stages.evaluation.student import quantile
+from stages.evaluation.table import shots_of
 from stages.records.record import Record, digest
 
 OF = ("benchmark", "split", "protocol", "model", "revision")  # what a row is of
@@ -58,9 +59,11 @@ def _spread(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     each = [row["pass@1"] for row in group]
     known = [value for value in each if value is not None]
     found = band(known)
+    shots = shots_of(group[0])
     return {
         **{name: group[0].get(name) for name in OF},
         **({"step": group[0]["step"]} if "step" in group[0] else {}),
+        **({} if shots is None else {"shots": shots}),
         "spread": "seed",
         "runs": len(group),
         "seeds": [(row["settings"] or {}).get("seed") for row in group],

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stages.checkpoints.checkpoint import versions
+from stages.records.record import object_of
 from stages.runtime.report import Report
 from stages.runtime.results import Results, Table
 
+ROUNDING = 1e-9  # a mean of rates may fall short by some 1e-16 of what it is; a completion changes it by more
 CLIPPED = 0.1  # above this share of cut-off completions, a figure says as much about the limit
 
+# What tells rows of one name apart.
+APART: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "examples": lambda row: str(shots_of(row) or 0),
+    "seed": lambda row: str(object_of(row.get("settings")).get("seed", "-")),
+}
 
-def results(
-    found: list[dict[str, Any]], *, fail_under: float | None, report: Report, said: str = ""
-) -> Results:
-    """The results of rows that `Figures.figures` made; a pass@1 below `fail_under` is a failure.
 
-    The last line ends with what is `said`.
-    """
+def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> Results:
+    """The results of rows that `Figures.figures` made. The last line ends with what is `said`."""
     for each in found:
         each["versions"] = {**(each["versions"] or {}), **versions()}
         _remark(each, report)
     names = {key: None for each in found for key in each}
     curves = [key for key in names if key.startswith("pass@") and key[5:].isdigit() and key != "pass@1"]
     curves += sorted((key for key in names if key.startswith("cons@")), key=len)
-    stepped = "step" in names
+    stepped, apart = "step" in names, _apart(found)
     columns = [
         "benchmark",
         "model",
         *["step"] * stepped,
+        *apart,
         "pass@1",
         "95 %",
         *curves,
@@ -43,6 +48,7 @@ def results(
             str(each["benchmark"] or "-"),
             named(each["model"]),
             *[str(each.get("step", "-"))] * stepped,
+            *(APART[name](each) for name in apart),
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
             *(percent(each.get(name)) for name in curves),
@@ -56,7 +62,22 @@ def results(
     problems = sum(each["problems"] for each in found)
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems{said}")
-    return Results(found, "Share of correct answers", columns, rows, _failure(found, fail_under))
+    return Results(found, "Share of correct answers", columns, rows)
+
+
+def _apart(found: list[dict[str, Any]]) -> list[str]:
+    """The columns in which rows of one benchmark, model and step differ."""
+    values: dict[str, dict[str, set[str]]] = {name: defaultdict(set) for name in APART}
+    for each in found:
+        row = str([each["benchmark"], each["model"], each.get("step")])
+        for name, of in APART.items():
+            values[name][row].add(of(each))
+    return [name for name, of_rows in values.items() if any(len(held) > 1 for held in of_rows.values())]
+
+
+def shots_of(row: Mapping[str, Any]) -> Any:
+    """The examples before the problems of a row, as its settings say; None where they do not."""
+    return object_of(object_of(row.get("settings")).get("set")).get("shots")
 
 
 def costs(found: list[dict[str, Any]]) -> Table:
@@ -85,10 +106,12 @@ def overlaps(found: list[dict[str, Any]]) -> Table:
 
 def spreads(found: list[dict[str, Any]]) -> Table:
     """pass@1 over runs that differ in the seed."""
-    columns = ["benchmark", "model", "runs", "mean", "95 % of the mean", "sd", "each"]
+    shown = any("shots" in each for each in found)
+    columns = ["benchmark", "model", *["examples"] * shown, "runs", "mean", "95 % of the mean", "sd", "each"]
     rows = [
         [
             *_of(each),
+            *[str(each.get("shots", 0))] * shown,
             str(each["runs"]),
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
@@ -139,13 +162,13 @@ def _remark(each: dict[str, Any], report: Report) -> None:
             report.note(f"{name}: {key} needs {key[5:]} judged completions of every problem")
 
 
-def _failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None:
-    """What could not be judged cannot pass: the gate takes it for wrong."""
+def failure(found: list[dict[str, Any]], fail_under: float | None) -> str | None:
+    """The first pass@1 below `fail_under`, in words; what could not be judged counts as wrong."""
     if fail_under is None:
         return None
     for each in found:
         value = each.get("pass@1_if_unjudged_wrong", each["pass@1"])
-        if value < fail_under:
+        if value < fail_under - ROUNDING:
             return (
                 f"pass@1 of {each['model'] or 'the completions'} on {each['benchmark'] or 'the records'} "
                 f"is {percent(value)}, below {percent(fail_under)}"

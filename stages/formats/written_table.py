@@ -14,10 +14,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.records.record import object_of
 from stages.runtime.errors import UsageError
 from stages.runtime.results import Results
 
-APART = ("protocol", "revision", "step", "seed")  # in which rows of one model and benchmark may differ
+APART = (
+    "protocol",
+    "revision",
+    "step",
+    "seed",
+    "shots",
+)  # in which rows of one model and benchmark may differ
 PLAIN = (str, int, float, bool)
 # A [ or a * that begins a line would be an option of the end of the line before.
 SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {each: f"{{{each}}}" for each in "[]*"} | {
@@ -57,7 +64,7 @@ def latex(made: Results) -> str:
 
 def comma_separated(made: Results) -> str:
     """A line for each row of figures, a column for each figure that one of them has."""
-    rows = [{key: value for key, value in each.items() if _plain(value)} for each in made.records]
+    rows = [{key: value for key, value in _told(each).items() if _plain(value)} for each in made.records]
     columns = list({key: None for row in rows for key in row})
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -81,13 +88,20 @@ def model_index(made: Results) -> str:
     return "\n".join(lines) + "\n" if models else "model-index: []\n"
 
 
+def _told(each: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with what of its settings tells it from others of its name."""
+    settings = object_of(each.get("settings"))
+    own = {"seed": settings.get("seed"), "shots": object_of(settings.get("set")).get("shots")}
+    return {**each, **{key: value for key, value in own.items() if value is not None and key not in each}}
+
+
 def _last(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2]
 
 
 def _result(each: Mapping[str, Any]) -> dict[str, Any]:
     benchmark = str(each["benchmark"] or "records")
-    told = {**each, "seed": (each.get("settings") or {}).get("seed")}
+    told = _told(each)
     args = {key: told[key] for key in APART if told.get(key) is not None}
     shown = [key for key, value in each.items() if _measure(key) and isinstance(value, int | float)]
     return {

@@ -6,7 +6,7 @@ pass@k and cons@k for all k, accuracy against thinking. Rows that `r1 eval` wrot
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -83,6 +83,7 @@ class Measured:
             "differences": [*self._given_differences(), *self._differences()],
             "samples": [*self._given_samples(), *self._samples()],
             "budgets": [*self._given_budgets(), *self._budgets()],
+            "lengths": [*self._given_lengths(), *self._lengths()],
             "unmeasured": self.notes,
         }
 
@@ -120,23 +121,58 @@ class Measured:
                 yield _curve(lines, label)
 
     def _given_samples(self) -> Iterator[dict[str, Any]]:
-        for (source, _), lines in _grouped(self._lines["samples"], "k").items():
-            yield _curve(
-                lines, f"{short(named(lines[0].get('model')))}{_step(lines[0])} ({shown.line(source)})"
-            )
+        for label, lines in self._given("samples", "k"):
+            yield _curve(lines, label)
 
     def _budgets(self) -> Iterator[dict[str, Any]]:
         rows = list(self._figures.values())
-        lines = [("", line) for line in curves.of_budgets(rows) if line["curve"] == "thinking"]
+        lines = [line for line in curves.of_budgets(rows) if line["curve"] == "thinking"]
         given = {_of(line) for _, line in self._lines["thinking"]}
-        for (_, of), group in _grouped(lines, "thinking_tokens").items():
-            if of not in given:
-                yield _budget(group, short(named(group[0].get("model"))) + _step(group[0]))
+        names = _Names()
+        for group in curves.parted(lines):
+            if _of(group[0]) not in given:
+                yield _budget(group, names.new(short(named(group[0].get("model"))) + _step(group[0])))
 
     def _given_budgets(self) -> Iterator[dict[str, Any]]:
-        for (source, _), lines in _grouped(self._lines["thinking"], "thinking_tokens").items():
-            name = short(named(lines[0].get("model"))) + _step(lines[0])
-            yield _budget(lines, f"{name} ({shown.line(source)})")
+        for label, lines in self._given("thinking", "thinking_tokens"):
+            yield _budget(lines, label)
+
+    def _lengths(self) -> Iterator[dict[str, Any]]:
+        given = {_of(line) for _, line in self._lines["length"]}
+        for label, row in self._figures.items():
+            lines = list(curves.of_lengths(row))
+            if len(lines) > 1 and _of(lines[0]) not in given:
+                yield _length(lines, label)
+
+    def _given_lengths(self) -> Iterator[dict[str, Any]]:
+        for label, lines in self._given("length", "mean_length"):
+            yield _length(lines, label)
+
+    def _given(self, kind: str, over: str) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+        """The curves of a kind that were given, each by a name of its own, in the order of the figure `over`.
+
+        Lines without that figure are passed over.
+        """
+        by_source: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for source, line in self._lines[kind]:
+            if figure(line.get(over)) is not None:
+                by_source[source].append(line)
+        names = _Names()
+        for source, lines in by_source.items():
+            for group in curves.parted(lines):
+                model = short(named(group[0].get("model"))) + _step(group[0])
+                yield names.new(f"{model} ({shown.line(source)})"), sorted(group, key=lambda line: line[over])
+
+
+class _Names:
+    """Names for curves: what is there already gets a number."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def new(self, name: str) -> str:
+        self._counts[name] += 1
+        return name if self._counts[name] == 1 else f"{name}, no. {self._counts[name]}"
 
 
 class Counting:
@@ -168,18 +204,6 @@ class Counting:
 
 def _of(line: Mapping[str, Any], names: Sequence[str] = SAME) -> tuple[Any, ...]:
     return tuple(str(line.get(name)) for name in names)
-
-
-def _grouped(
-    lines: Sequence[tuple[str, Mapping[str, Any]]], over: str
-) -> dict[tuple[str, tuple[Any, ...]], list[Mapping[str, Any]]]:
-    """Lines of one source and of one model, benchmark and step, in the order of the figure `over`."""
-    groups: dict[tuple[str, tuple[Any, ...]], dict[float, Mapping[str, Any]]] = defaultdict(dict)
-    for source, line in lines:
-        place = figure(line.get(over))
-        if place is not None:
-            groups[source, _of(line)][place] = line
-    return {key: [line for _, line in sorted(group.items())] for key, group in groups.items()}
 
 
 def _label(source: str, row: Figures, *, several: bool) -> str:
@@ -215,6 +239,16 @@ def _budget(lines: Sequence[Mapping[str, Any]], label: str) -> dict[str, Any]:
     return {
         "benchmark": short(lines[0].get("benchmark") or ""),
         "label": label,
+        **{name: [_rounded(line.get(name)) for line in lines] for name in names},
+    }
+
+
+def _length(lines: Sequence[Mapping[str, Any]], label: str) -> dict[str, Any]:
+    names = ("mean_length", "correct", "completions", "length_low", "length_high")
+    return {
+        "benchmark": short(lines[0].get("benchmark") or ""),
+        "label": label,
+        "unit": short(lines[0].get("length_unit") or ""),
         **{name: [_rounded(line.get(name)) for line in lines] for name in names},
     }
 

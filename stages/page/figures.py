@@ -125,6 +125,7 @@ def cost(history: list[Record]) -> dict[str, Any]:
     }
     return {
         "seconds": {shown.line(name): total for name, total in seconds.items()},
+        "paid": _sum(history, "step_time") + _sum(history, "time/eval"),  # seconds, as `r1 report` has them
         "tokens": _sum(history, "num_tokens"),
         "flos": max(_of(last, "total_flos"), 0.0),
         "memory": memory,

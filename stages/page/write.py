@@ -33,9 +33,17 @@ class Gathered:
 
 
 def page(
-    target: Path, runs: Sequence[RunFolder], named: Sequence[tuple[str, Path]], most: int, report: Report
+    target: Path,
+    runs: Sequence[RunFolder],
+    named: Sequence[tuple[str, Path]],
+    most: int,
+    report: Report,
+    *,
+    price_hour: float | None = None,
 ) -> str:
     """Writes the page of `runs`, and of files with their names, with at most `most` completions.
+
+    An hour of a run costs `price_hour`; without it the page tells no cost in money.
 
     Returns what the last line may say of it. Raises BadInput for a file that is neither figures of `r1 eval`
     nor records, StreamError where one cannot be read or the page cannot be written.
@@ -62,6 +70,7 @@ def page(
     made = columns(drawn.records(), gathered.tokenizers)
     overview = {
         "runs": [figures.of_run(run) for run in runs],
+        "price_hour": price_hour,
         **gathered.measured.told(),
         "sources": gathered.sources,
         "completions": {"held": drawn.held, "seen": drawn.seen},

@@ -10,6 +10,7 @@ from typing import Literal
 
 Form = Literal["whole", "diff"]
 NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}")
+QUOTED = re.compile(r"`([^`]+)`")
 SEARCH = re.compile(r"<{5,9} SEARCH>?\s*")
 DIVIDER = re.compile(r"={5,9}\s*")
 REPLACE = re.compile(r">{5,9} REPLACE\s*")
@@ -30,30 +31,40 @@ def edited(answer: str, files: Mapping[str, str], form: Form) -> dict[str, str]:
 
 
 def _listed(answer: str, files: Mapping[str, str]) -> dict[str, str]:
-    """Of each file the last listing counts: its name in a line, and below it a block of code."""
-    found: dict[str, str] = {}
-    name: str | None = None
+    """Of each file the last listing counts: its name in a line, and below it a block of code.
+
+    Where no line is its name, the first block counts below words that quote it, or of the only file: what
+    comes after shows how to call it.
+    """
+    named: dict[str, str] = {}
+    guessed: dict[str, str] = {}
     block: list[str] | None = None
-    before = ""
+    before = above = ""  # the last line with words, and what it was where the block began
+
+    def end(text: str) -> None:
+        if (name := _named(above, files)) is not None:
+            named[name] = text
+        elif (name := _quoted(above, files) or _only(files)) is not None:
+            guessed.setdefault(name, text)
+
     for line in answer.split("\n"):
         if line.startswith(FENCE):
             if block is None:
-                name, block = _named(before, files) or _only(files), []
+                above, block = before, []
             else:
-                if name is not None:
-                    found[name] = "\n".join([*block, ""])
+                end("\n".join([*block, ""]))
                 block = None
         elif block is not None:
             block.append(line)
         if line.strip():
             before = line
-    if block is not None and name is not None:  # cut off, or left open at the end
-        found[name] = "\n".join(block).rstrip("\n") + "\n"
-    if not found:
+    if block is not None:  # cut off, or left open at the end
+        end("\n".join(block).rstrip("\n") + "\n")
+    if not named and not guessed:
         raise NoEdit(
             f"no listing of a file: its name, such as {next(iter(files))}, and a block of code below"
         )
-    return {**files, **found}
+    return {**files, **guessed, **named}
 
 
 def _replaced(answer: str, files: Mapping[str, str]) -> dict[str, str]:
@@ -123,6 +134,12 @@ def _named(line: str, files: Mapping[str, str]) -> str | None:
     if near is not None:
         return near
     return said if NAME.fullmatch(said) and "." in said.strip(".") else None
+
+
+def _quoted(line: str, files: Mapping[str, str]) -> str | None:
+    """The file that words quote, where it is one."""
+    found = {said for said in QUOTED.findall(line) if said in files}
+    return found.pop() if len(found) == 1 else None
 
 
 def _only(files: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 import unittest
+from typing import Any
 
 
 def main() -> None:
@@ -35,16 +36,33 @@ def main() -> None:
             if key.startswith("test") and inspect.isfunction(value)
         )
         suite.run(result)
-    failed = [(str(test), said) for test, said in [*result.failures, *result.errors]]
-    failed += [(str(test), "passes, and should not") for test in result.unexpectedSuccesses]
+    failed = [
+        *result.failures,
+        *result.errors,
+        *((test, "passes, and should not") for test in result.unexpectedSuccesses),
+        *((test, f"skipped: {why}") for test, why in result.skipped if not _meant(test)),
+    ]
     told = {
         "run": result.testsRun,
-        "failed": [[name, said.replace(here + os.sep, "")] for name, said in [*broken, *failed]],
+        "wrong": len(broken) + len({id(_whole(test)) for test, _ in failed}),
+        "failed": [[str(of), said.replace(here + os.sep, "")] for of, said in [*broken, *failed]],
     }
     line = f"\n{asked['token']}{json.dumps(told)}\n".encode()
     while line:
         line = line[os.write(out, line) :]
     os._exit(0)  # whatever threads or exit handlers the program has left
+
+
+def _whole(test: Any) -> Any:
+    """The test that one of `subTest` is a part of."""
+    return getattr(test, "test_case", test)
+
+
+def _meant(test: Any) -> bool:
+    """Whether it is the test that says it is skipped, and not a program that raises SkipTest."""
+    method = getattr(test, getattr(test, "_testMethodName", ""), None)
+    places = (type(test), method, getattr(test, "_testFunc", None))
+    return any(getattr(place, "__unittest_skip__", False) for place in places)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def aider(
         return verdict
     found = _tested(record, seconds, sandbox)
     value = None if found.passed is None else float(found.passed)
-    first = value if not record.get("tries_before") else None if value is None else 0.0
+    first = 0.0 if record.get("tries_before") else value
     return Counts(value, found.why, {"first": first})
 
 
@@ -92,6 +92,8 @@ def again(
     if rewards.get("aider") != 0 or not isinstance(tries, int) or len(before) + 1 >= tries:
         return None
     found = _tested(record, seconds, sandbox)
+    if found.passed:  # now, as it may where it draws or measures time
+        return None
     names = ", ".join(record["files"])
     said = (
         f"{found.output or found.why}\n\nThese are the errors of the tests. The tests are right: do not try "

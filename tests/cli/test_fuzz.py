@@ -51,6 +51,8 @@ FIGURES: list[dict[str, Any]] = [
     *({"curve": "samples", "benchmark": "b", "model": "m", "k": k, "pass@k": 0.5, "cons@k": None}
       for k in (1, 2)),
     {"curve": "thinking", "model": "m", "thinking_tokens": 9.5, "think_budget": 10, "pass@1": 0.5},
+    *({"curve": "length", "benchmark": "b", "model": "m", "bin": k, "length_unit": "tokens", "length_low": k,
+       "length_high": k, "mean_length": float(k), "completions": 3, "correct": 0.5} for k in (1, 2)),
 ]  # fmt: skip
 WARM = [
     {**record, "completion_ids": [1, 2], "logprobs": [-0.5, None], "policy_logprobs": [-0.4, 0.0]}

@@ -87,7 +87,7 @@ def test_an_exercise_is_asked_with_its_files_and_judged_by_its_tests(tmp_path: P
     assert (found["id"], found["files"], found["tries"]) == ("aider-python-leap", {"leap.py": STUB}, 2)
     assert "leap year.\n\nTake {whole} numbers.\n\nleap.py\n```\ndef leap_year(year):" in found["prompt"]
     assert "SEARCH" in problem(tmp_path, edit_format="diff")["prompt"]
-    rust = list(open_problems(load("aider"), data=tmp_path))[1]
+    (rust,) = open_problems(load("aider:rust"), data=tmp_path)
     assert (rust["id"], list(rust["files"])) == ("aider-rust-leap", ["src/lib.rs"])
     value, why = aider({**rust, "completion": "x"})[:2]
     assert value is None
@@ -97,8 +97,15 @@ def test_an_exercise_is_asked_with_its_files_and_judged_by_its_tests(tmp_path: P
     assert aider({**found, "completion": listing(RIGHT)})[:2] == (1.0, "3 tests pass")
     value, why, parts = aider({**found, "completion": listing(WRONG)})
     assert (value, parts) == (0.0, {"first": 0.0})
-    assert why == "2 of 3 tests fail: AssertionError: True is not False"
-    for cheat in ("import os; os._exit(0)", "print('9' * 40); raise SystemExit(0)", "while True: pass"):
+    assert why == "1 of 3 tests fail: AssertionError: True is not False", "two subtests are of one test"
+    caught = (
+        "import sys; frame = sys._getframe()\n    while 'asked' not in frame.f_locals: frame = frame.f_back\n"
+    )
+    for cheat in (
+        "import unittest; raise unittest.SkipTest",
+        f"{caught}    os.write(1, (frame.f_locals['asked']['token'] + '{{').encode()); os._exit(0)",
+        "import os; os._exit(0)", "print('9' * 40); raise SystemExit(0)", "while True: pass",
+    ):  # fmt: skip
         judged = aider({**found, "completion": listing(RIGHT) + listing(cheat)}, seconds=1)
         assert judged[0] == 0, cheat
     shadowed = listing(WRONG) + "leap_test.py\n```\npass\n```\n"
@@ -123,10 +130,56 @@ def test_the_second_try_sees_what_the_tests_said(tmp_path: Path) -> None:
     assert "/tmp" not in turns[2]["content"]
     assert again(wrong.adding(**fields)) is None
     assert again(wrong.adding(rewards={"aider": 1.0})) is None
+    # Nothing that no request may hold, and the order of a set is the same each time.
+    odd = wrong.adding(completion=listing("raise ValueError('\\ud800', {'a', 'b', 'c', 'd'})"))
+    said = again(odd)
+    assert said is not None
+    said[1][2]["content"].encode()
+    assert said == again(odd)
+    # Once it was asked again, the first try was wrong, whether or not the second can be judged.
+    unjudged = {**found, "test_files": {"leap_test.py": ""}, "tries_before": [wrong["completion"]]}
+    assert aider({**unjudged, "completion": listing(RIGHT)}) == (
+        None,
+        "its files have no tests",
+        {"first": 0.0},
+    )
     # What the first try changed stands, and the second changes that.
     diff = found.adding(edit_format="diff", tries_before=[block("    pass", f"    {WRONG}")])
     value, _, parts = aider(diff.adding(completion=block(WRONG, RIGHT)))
     assert (value, parts) == (1.0, {"first": 0.0})
+
+
+def test_what_cannot_be_judged_is_left_out_and_counted(tmp_path: Path) -> None:
+    benchmark = load("aider")
+    found = list(open_problems(benchmark, data=repository(tmp_path)))
+    assert [each["id"] for each in found] == ["aider-python-leap"]
+    ((what, (count, first)),) = benchmark.notes.found.items()
+    assert (what[:8], count) == ("left out", 1)
+    assert first.endswith("rust/exercises/practice/leap")
+    one = load("aider:rust")
+    assert len(list(open_problems(one, data=tmp_path))) == 1
+    assert not one.notes.found
+
+
+def test_right_at_once_and_right_at_last_are_of_one_row(tmp_path: Path) -> None:
+    if not isolated():
+        pytest.skip("needs the sandbox")
+    served = Served()
+    served.reply = lambda body: says(
+        listing(RIGHT if len(body["messages"]) > 1 or body["seed"] % 2 else WRONG)
+    )
+    asked = Settings(
+        model="m", benchmark=("aider",), data=repository(tmp_path), samples=8, workers=1, template="chat",
+        engine=Engine(backend="openai"), endpoint=Endpoint(base_url=(served.url,)),
+    )  # fmt: skip
+    try:
+        (row,) = run((), asked).records
+    finally:
+        served.stop()
+    twice = sum(len(body["messages"]) > 1 for body in served.asked)
+    assert 0 < twice < 8
+    assert (row["pass@1"], row["rewards/aider/first/mean"]) == (1, 1 - twice / 8)
+    assert row["tokens_out"] == 3 * (8 + twice), "tokens of all tries"
 
 
 def test_a_model_is_asked_twice_and_each_problem_counts_once(tmp_path: Path) -> None:
@@ -172,14 +225,23 @@ FILES = {"a.py": "x = 1\nif x:\n    y = 2\n"}
         ("whole", "a.py\n```\nx = 3\n```", "x = 3\n"),
         ("whole", "It is this:\n```py\nx = 3\n```", "x = 3\n"),
         ("whole", "src/a.py:\n```\nx = 3\n", "x = 3\n"),
+        ("whole", "a.py\n```\nx = 3\n```\nSo:\n```\nimport a\n```", "x = 3\n"),
+        ("whole", "```\nx = 3\n```\nNow `a.py` says:\n```\n>>> a.x\n```", "x = 3\n"),
+        ("whole", "a.py\n```\nx = 2\n```\nNo:\na.py\n```\nx = 3\n```", "x = 3\n"),
         ("diff", block("x = 1", "x = 3").replace("leap", "a"), "x = 3\nif x:\n    y = 2\n"),
         ("diff", block("y = 2", "y = 3\nz = 4").replace("leap", "a"), "x = 1\nif x:\n    y = 3\n    z = 4\n"),
         ("diff", block("", "z = 4").replace("leap", "a"), "x = 1\nif x:\n    y = 2\nz = 4\n"),
     ],
-    ids=["named", "the only file", "cut off", "exact", "indented", "appended"],
+    ids=["named", "the only file", "cut off", "then a call", "then its output", "the last", "exact",
+         "indented", "appended"],
 )  # fmt: skip
 def test_edits_are_read_in_both_forms(form: Form, answer: str, made: str) -> None:
     assert edited(answer, FILES, form)["a.py"] == made
+
+
+def test_of_several_files_words_may_quote_the_one() -> None:
+    made = edited("First `b.py`, as asked:\n```\ny = 3\n```", {**FILES, "b.py": "y = 1\n"}, "whole")
+    assert made == {**FILES, "b.py": "y = 3\n"}
 
 
 @pytest.mark.parametrize(

@@ -157,10 +157,33 @@ def test_pictures_have_each_curve_once(tmp_path: Path) -> None:
     records = scored(200, [200, 150, 200, 250], [1, 1, 0, 1]) + scored(64, [64, 64, 64, 64], [0, 0, 0, 1])
     run(records, Settings(curves=tmp_path / "c.jsonl"))
     every = lines(tmp_path / "c.jsonl")
-    drawn = {panel.kind + panel.up: dict(pictures._series(every, panel)) for panel in pictures.PANELS}
+    drawn = {
+        panel.kind + panel.up + (panel.unit or ""): dict(pictures._series(every, panel))
+        for panel in pictures.PANELS
+    }
     assert drawn["thinkingpass@1"] == {"m on x": [(64, 0.25), (200, 0.75)]}
     assert drawn["samplespass@k"] == {"m on x": [(1, 0.75), (2, 1)], "m on x (2)": [(1, 0.25), (2, 0.5)]}
-    assert drawn["lengthcorrect"] == {"m on x": [(9, 0.75)], "m on x (2)": [(9, 0.25)]}
+    assert drawn["lengthcorrecttokens"] == {"m on x": [(9, 0.75)], "m on x (2)": [(9, 0.25)]}
+
+
+def test_a_lone_budget_is_no_point_of_the_next_curve(tmp_path: Path) -> None:
+    cold, warm = scored(64, [64] * 4, [0, 0, 0, 1]), scored(200, [150] * 4, [1, 1, 0, 1])
+    for record in (*(more := scored(64, [60] * 4, [1, 0, 0, 1])), *warm):
+        record["meta"]["generate"]["temperature"] = 1
+    run([*cold, *warm, *more], Settings(curves=tmp_path / "c.jsonl"))
+    every = lines(tmp_path / "c.jsonl")
+    drawn = dict(pictures._series(every, pictures.PANELS[2]))
+    assert drawn == {"m on x": [(64, 0.25)], "m on x (2)": [(60, 0.5), (150, 0.75)]}
+
+
+def test_lengths_in_two_units_share_no_axis(tmp_path: Path) -> None:
+    counted = scored(64, [64] * 4, [0, 0, 0, 1])
+    written = [each.adding(meta={"prompts": {"source": "y"}}) for each in counted]
+    run([*counted, *written], Settings(curves=tmp_path / "c.jsonl"))
+    every = lines(tmp_path / "c.jsonl")
+    of = {panel.below: dict(pictures._series(every, panel)) for panel in pictures.PANELS}
+    assert of["length in tokens"] == {"m on x": [(9, 0.25)]}
+    assert of["length in characters"] == {"- on y": [(7, 0.25)]}
 
 
 def test_thinking_is_counted_up_to_its_forced_end(tiny: Path, tmp_path: Path) -> None:

@@ -118,6 +118,18 @@ def test_a_gate_that_is_not_met_fails() -> None:
     assert failure == "pass@1 of m on gsm8k is 50.0 %, below 60.0 %"
 
 
+def test_a_gate_is_met_by_its_very_share() -> None:
+    """1, 2 and 3 of 10 are 20 %, which in floating point is 0.19999999999999998."""
+    records = [
+        record.adding(group=f"q{of}", id=f"q{of}#{k}", sample=k)
+        for of in (1, 2, 3)
+        for k, record in enumerate(scored("m", [float(k < of) for k in range(10)]))
+    ]
+    found = run(records, Settings(fail_under=0.2))
+    assert found.records[0]["pass@1"] < 0.2
+    assert found.failure is None
+
+
 def test_a_gate_takes_what_could_not_be_judged_for_wrong() -> None:
     found = run(scored("m", [1.0, None]), Settings(fail_under=0.6))
     assert found.records[0]["pass@1"] == 1

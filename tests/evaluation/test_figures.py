@@ -146,7 +146,7 @@ def test_rollouts_of_another_step_are_another_row_which_names_it() -> None:
     assert "step" not in origin_of(scored("a", 0, 1.0), None)
     found = [gathered([row]).figures() for row in rows]
     assert [each["step"] for each in found] == [1, 12]
-    table = results(found, fail_under=None, report=Silent())
+    table = results(found, report=Silent())
     assert (table.columns[:3], [row[2] for row in table.rows]) == (
         ["benchmark", "model", "step"],
         ["1", "12"],

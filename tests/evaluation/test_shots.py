@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from stages.eval import Settings, run
 from stages.evaluation.benchmark import load
 from stages.evaluation.comparison.shots import examples_of, part_of
+from stages.formats.written_table import FORMS
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, R1Error
 from stages.settings.groups import Endpoint, Engine
@@ -33,11 +36,12 @@ def test_a_model_that_examples_mislead_is_found_out(tmp_path: Path) -> None:
         asked = Settings(
             model="m", benchmark=("sums",), limit=30, samples=1, compare_shots=2, workers=1, template="chat",
             engine=Engine(backend="openai"), endpoint=Endpoint(base_url=(served.url,)),
-            save=tmp_path / "kept.jsonl",
+            save=tmp_path / "kept.jsonl", fail_under=1,
         )  # fmt: skip
         found = run((), asked)
     finally:
         served.stop()
+    assert found.failure is None, "the row after examples is no part of the gate"
     bare, shown, line = found.records
     assert (bare["settings"].get("set"), shown["settings"]["set"]["shots"]) == ({"seed": 0}, 2)
     assert bare["digest"] == shown["digest"] == line["digest"]
@@ -68,6 +72,26 @@ def test_where_there_is_one_part_its_first_problems_are_the_examples(tmp_path: P
     assert [row["problems"] for row in run((), own).records] == [3, 3, 3]
     kept = [json.loads(line)["id"] for line in (tmp_path / "kept.jsonl").open()]
     assert kept == ["1#0", "2#0", "3#0"] * 2
+    with pytest.raises(BadInput, match=r"own\.jsonl: no problems are left to measure on"):
+        run((), replace(own, compare_shots=4))
+
+
+def test_rows_and_lines_of_each_seed_tell_which_they_are(tmp_path: Path) -> None:
+    own = Settings(
+        model="echo", benchmark=("sums",), limit=2, samples=1, compare_shots=3, repeats=2, workers=1,
+        template="none", engine=Engine(backend="echo"),
+    )  # fmt: skip
+    made = run((), own)
+    at = [made.columns.index(name) for name in ("examples", "seed")]
+    told = [("0", "0"), ("3", "0"), ("0", "1"), ("3", "1")]
+    assert [tuple(row[place] for place in at) for row in made.rows] == told
+    *_, bare, shown, first, second = made.records
+    assert (bare.get("shots"), bare["seeds"], shown["shots"], shown["seeds"]) == (None, [0, 1], 3, [0, 1])
+    assert [(line["shots"], line["seed"]) for line in (first, second)] == [(3, 0), (3, 1)]
+    assert [row[2:4] for row in made.further[1].rows] == [["3", "0"], ["3", "1"]]
+    lines = list(csv.DictReader(FORMS[".csv"](made).splitlines()))
+    assert [(line["shots"] or "0", line["seed"]) for line in lines[:4]] == told
+    assert FORMS[".yaml"](made).count('"shots": 3') == 2
 
 
 def test_an_example_has_the_form_that_the_template_asks_for() -> None:

@@ -330,6 +330,19 @@ def test_recipes_are_shell_that_parses_and_stops_at_errors(path: Path) -> None:
     subprocess.run(["bash", "-n", str(path)], check=True)
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "recipes").glob("*.sh")), ids=lambda path: path.name)
+def test_what_a_recipe_finds_there_is_whole(path: Path) -> None:
+    """A pipe whose first command fails still writes what its last one was given, and `:` takes no notice of a
+    command within it that fails.
+    """
+    text = path.read_text("utf-8")
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        guard, _, then = line.partition(" || ")
+        if re.search(r"\[ -[ed] ", guard):
+            assert not re.search(r" \| | > (?!/dev/null)", then), line
+    assert not re.search(r":=\$\((?!\()", text)
+
+
 def test_the_first_pipe_of_the_help_parses(r1: R1) -> None:
     shown = r1("--help").stdout.decode()
     for words in commands(shown):

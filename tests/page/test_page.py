@@ -176,10 +176,13 @@ def test_runs_are_told_beside_each_other(tmp_path: Path) -> None:
 
 
 def test_cost_is_added_up_by_what_the_time_went_to(tmp_path: Path) -> None:
-    (run,) = data(made(tmp_path, trained(tmp_path / "zero", 0.5, 0.5)), "overview")["runs"]
+    overview = data(made(tmp_path, trained(tmp_path / "zero", 0.5, 0.5), price_hour=2.5), "overview")
+    assert overview["price_hour"] == 2.5
+    (run,) = overview["runs"]
     # Two steps of 3 s: 2 s and 0.5 s of each are told, half a second is not.
     assert run["cost"]["seconds"] == {"generate": 4.0, "learn": 1.0, "other": 1.0}
     assert (run["cost"]["tokens"], run["cost"]["flos"]) == (200, 20)
+    assert run["cost"]["paid"] == 6
 
 
 def test_what_the_guards_watch_is_told_with_its_steps(tmp_path: Path) -> None:
@@ -398,6 +401,31 @@ def test_completions_are_measured_as_r1_eval_does(tmp_path: Path) -> None:
     assert (same["k"], same["pass@k"]) == ([1, 2, 3, 4], samples["two (curves.jsonl)"]["pass@k"])
     assert [each["thinking_tokens"] for each in told["budgets"]] == [[10], [20], [30]]
     assert len(again["budgets"]) == 2
+
+
+def test_curves_of_lengths_and_of_rows_that_differ_in_their_settings_are_shown(tmp_path: Path) -> None:
+    both = [
+        record
+        for shots, right in ((0, 4), (2, 1))
+        for record in jsonl.read_file(evaluated(tmp_path / f"{shots}.jsonl", "m", right, shots=shots))
+    ]
+    for k, record in enumerate(both):
+        record["meta"]["generate"]["tokens"] = 1 + k % 5
+    path = tmp_path / "curves.jsonl"
+    rows = evaluation.run(both, evaluation.Settings(curves=path, decide=("accuracy",))).records
+    told = data(made(tmp_path, path), "overview")
+    names = ["m (curves.jsonl)", "m (curves.jsonl), no. 2"]
+    for kind, field in (("samples", "pass@k"), ("lengths", "correct")):
+        assert [each["label"] for each in told[kind]] == names, kind
+        assert told[kind][0][field] != told[kind][1][field]
+    assert [each["pass@k"][0] for each in told["samples"]] == pytest.approx(
+        [row["pass@1"] for row in rows], abs=1e-6
+    )
+    (length, _) = told["lengths"]
+    assert (length["unit"], length["mean_length"]) == ("tokens", [1, 2, 3, 4, 5])
+    assert sum(length["completions"]) == len(both) / 2
+    own = data(made(tmp_path, tmp_path / "0.jsonl"), "overview")
+    assert [(each["label"], each["unit"]) for each in own["lengths"]] == []  # all are of one length
 
 
 def test_what_cannot_be_measured_is_told(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ The DeepSeek-R1 paper (arXiv 2501.12948, section 5) finds that few-shot prompts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from stages.evaluation.benchmark import Benchmark
 from stages.evaluation.comparison.against import DIFFERENCE, cells, paired
 from stages.evaluation.figures import Figures
-from stages.evaluation.table import named, percent
+from stages.evaluation.table import named, percent, shots_of
 from stages.records.record import Record, bad_record, object_of, said_by
 from stages.records.templates import Style
 from stages.runtime.errors import BadInput, UsageError
@@ -82,23 +82,29 @@ def marked(problems: Iterable[Record], count: int) -> Iterator[Record]:
 def compared(rows: Iterable[Figures], count: int, report: Report) -> list[dict[str, Any]]:
     """A line for each benchmark and seed: pass@1 after the examples against pass@1 without."""
     every = [row for row in rows if not row.apart]
-    shown = [row for row in every if _shots(row) == count]
-    bare = [row for row in every if _shots(row) != count]
-    return [{**line, SETTING: count} for _, line in paired(shown, bare, report, apart_in=("set",))]
+    after = [row for row in every if shown(row.origin)]
+    bare = [row for row in every if not shown(row.origin)]
+    return [
+        {**line, SETTING: count, "seed": object_of(row.origin.get("settings")).get("seed")}
+        for row, line in paired(after, bare, report, apart_in=("set",))
+    ]
 
 
-def _shots(row: Figures) -> Any:
-    return object_of(object_of(row.origin.get("settings")).get("set")).get(SETTING)
+def shown(row: Mapping[str, Any]) -> bool:
+    """Whether a row, as its origin or figures have it, is of problems that `marked` gave."""
+    return shots_of(row) is not None
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
     """The differences for people, in points of a hundred."""
-    columns = ["benchmark", "model", "examples", "pass@1 with", "without", *DIFFERENCE]
+    several = len({line["seed"] for line in lines}) > 1
+    columns = ["benchmark", "model", "examples", *["seed"] * several, "pass@1 with", "without", *DIFFERENCE]
     rows = [
         [
             str(line["benchmark"] or "-"),
             named(line["model"]),
             str(line[SETTING]),
+            *[str(line["seed"])] * several,
             percent(line["pass@1"]),
             percent(line["against_pass@1"]),
             *cells(line),

@@ -1,7 +1,7 @@
 "use strict";
-// What each run took: seconds by what they were spent on, tokens, operations, memory.
+// What each run took: seconds by what they were spent on, money, tokens, operations, memory.
 
-function showCost(runs) {
+function showCost(runs, price) {
   if (!runs.length) return leaveOut("cost");
   const parts = [...new Set(runs.flatMap((run) => Object.keys(run.cost.seconds)))];
   const memory = [...new Set(runs.flatMap((run) => Object.keys(run.cost.memory)))];
@@ -11,6 +11,7 @@ function showCost(runs) {
     ...parts.map(numeric),
     numeric("together"),
     unseen("bar"),
+    ...(price == null ? [] : [numeric("cost")]),
     numeric("tokens"),
     numeric("tokens per second"),
     numeric("PFLOP"),
@@ -28,6 +29,7 @@ function showCost(runs) {
           ...parts.map((part) => (seconds[part] == null ? "–" : duration(seconds[part]))),
           duration(spent),
           bar(parts.map((part, kind) => ({share: (seconds[part] ?? 0) / most, style: `part-${kind % 5}`}))),
+          ...(price == null ? [] : [number((run.cost.paid / 3600) * price)]),
           tokens ? whole(tokens) : "–",
           tokens && spent ? whole(tokens / spent) : "–",
           number(flos / 1e15),

@@ -1,16 +1,16 @@
 "use strict";
-// Measurements: rows of `r1 eval` and of runs, how far apart they are, what more samples come to.
+// Measurements: rows of `r1 eval` and of runs, how far apart they are, right answers over samples, thinking and length.
 
-function showEvaluations({evaluations, differences, samples, budgets, unmeasured}) {
-  if (![evaluations, differences, samples, budgets, unmeasured].some((each) => each.length))
+function showEvaluations({evaluations, differences, samples, budgets, lengths, unmeasured}) {
+  if (![evaluations, differences, samples, budgets, lengths, unmeasured].some((each) => each.length))
     return leaveOut("evaluations");
   const section = byId("evaluations");
   if (evaluations.length) section.append(...figuresOf(evaluations));
   if (differences.length) section.append(...compared(differences));
-  const charts = [...ofSamples(samples), ...ofBudgets(budgets)];
+  const charts = [...ofSamples(samples), ...ofBudgets(budgets), ...ofLengths(lengths)];
   if (charts.length) {
     section.append(
-      el("h3", {}, "What more completions, and more thinking, come to"),
+      el("h3", {}, "Over completions, thinking and length"),
       el("div", {class: "charts"}, ...charts.map((chart) => chart.figure)),
       numbersOf(charts),
     );
@@ -195,6 +195,24 @@ function ofBudgets(curves_) {
   });
 }
 
+/** For each benchmark and unit a chart of right answers over the length of completions. */
+function ofLengths(curves_) {
+  return byBenchmark(curves_).flatMap(([benchmark, lines]) =>
+    [...new Set(lines.map((line) => line.unit))].map((unit) => {
+      const drawn = lines
+        .filter((line) => line.unit === unit)
+        .map((line) => ({
+          label: line.label,
+          x: line.mean_length,
+          y: line.correct,
+          note: (at) =>
+            `, ${number(line.completions[at])} of ${number(line.length_low[at])} to ${number(line.length_high[at])}`,
+        }));
+      return new Plot(titled("right answers over length", benchmark), `length in ${unit}`, drawn);
+    }),
+  );
+}
+
 const titled = (name, benchmark) => (benchmark ? `${name}, ${inShort(benchmark)}` : name);
 
 function byBenchmark(lines) {
@@ -210,7 +228,7 @@ function numbersOf(charts) {
       x.map((each, at) => [label, title, number(each), percent(y[at]), note ? note(at).slice(2) : ""]),
     ),
   );
-  const columns = ["evaluation", "figure", numeric("at"), numeric("share"), unseen("budget")];
+  const columns = ["evaluation", "figure", numeric("at"), numeric("share"), unseen("budget, or completions")];
   const made = el("details", {}, el("summary", {}, `The numbers of these charts: ${rows.length}`));
   made.addEventListener("toggle", () => {
     if (made.children.length < 2) made.append(table("The numbers of these charts", columns, rows));

@@ -11,7 +11,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colourAnew
 showRuns(overview.runs);
 showCharts(overview.runs);
 showEvaluations(overview);
-showCost(overview.runs);
+showCost(overview.runs, overview.price_hour);
 document.addEventListener("DOMContentLoaded", () => {
   readTraces(overview.sources);
   showData(overview.sources);
