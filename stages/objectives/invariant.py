@@ -57,26 +57,40 @@ _found_sizes: dict[tuple[torch.Size, torch.dtype, int], tuple[int, ...]] = {}
 
 
 def _sizes(packed: Tensor) -> tuple[int, ...]:
-    """The numbers of rows, largest first, for which a product with `packed` gives a row the same bits.
+    """The numbers of rows, largest first, for which a product with such a weight gives a row the same bits.
 
-    They are tried out on numbers that leave rounding no chance: two orders of adding up differ in some of
-    thousands of results.
+    They are tried out, with rows in two orders: `ROWS`, or one row where a row's place in a block matters,
+    and the others that give its bits.
     """
     key = packed.shape, packed.dtype, torch.get_num_threads()
     if key not in _found_sizes:
-        made = torch.Generator().manual_seed(0)
-        x = torch.randn(max(OTHER_ROWS), packed.shape[1], generator=made).to(packed.dtype)
-        wanted = torch.cat([_call(block, packed) for block in x.split(ROWS)])
+        x, weight = _cancelling(max(OTHER_ROWS), *packed.shape, packed.dtype)
+        like = pack(weight, packed.dtype)
+        turned = x.roll(5, 0)
 
-        def agrees(size: int) -> bool:
-            return all(
-                torch.equal(_call(block, packed), right)
-                for block, right in zip(x.split(size), wanted.split(size), strict=True)
-            )
+        def made(rows: Tensor, size: int) -> Tensor:
+            return torch.cat([_call(block, like) for block in rows.split(size)])
 
-        sizes = [ROWS, *filter(agrees, OTHER_ROWS)]
-        _found_sizes[key] = tuple(sorted(sizes, reverse=True))
+        first = ROWS if torch.equal(made(x, ROWS).roll(5, 0), made(turned, ROWS)) else 1
+        wanted = made(turned, first)
+        others = [size for size in OTHER_ROWS if torch.equal(made(x, size).roll(5, 0), wanted)]
+        others = [size for size in others if torch.equal(made(turned, size), wanted)]
+        _found_sizes[key] = tuple(sorted([first, *others], reverse=True))
     return _found_sizes[key]
+
+
+def _cancelling(rows: int, n: int, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Rows `[rows, k]` and a weight `[n, k]` whose product is 0 but for rounding, of which it thus shows all.
+
+    Of a product that is not 0, bfloat16 would hide all but one in some thousands of differences in order.
+    """
+    drawn = torch.Generator().manual_seed(0)
+    half, order = k // 2, torch.randperm(k // 2, generator=drawn)
+    x, weight = (torch.randn(count, half, generator=drawn).to(dtype) for count in (rows, n))
+    rest = k - 2 * half
+    return F.pad(torch.cat([x, -x[:, order]], 1), (0, rest)), F.pad(
+        torch.cat([weight, weight[:, order]], 1), (0, rest)
+    )
 
 
 def elementwise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

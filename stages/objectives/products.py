@@ -148,7 +148,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        need_x, need_weight = ctx.needs_input_grad
+        need_x, need_weight, _ = ctx.needs_input_grad
         for_x = product(grad, weight.T) if need_x else None
         # MKL is as fast where both sides are long.
         for_weight = grad.flatten(0, -2).T @ x.flatten(0, -2) if need_weight else None

@@ -28,10 +28,17 @@ class Elementwise(torch.nn.Module):
 def make_invariant(model: Any) -> None:
     """From here on rows through `model` have the same bits whatever is beside them, if it has no other parts.
 
-    Raises Unavailable where this build of torch, or this processor, has no oneDNN for its linear layers.
+    Raises Unavailable for products of other modules than linear layers, and where this build of torch has no
+    oneDNN for those, or this processor.
     """
     adopt(model)
     for name, module in model.named_modules():
+        matrices = any(weight.ndim > 1 for weight in module.parameters(recurse=False))
+        if matrices and not isinstance(module, (torch.nn.Linear, torch.nn.Embedding)):
+            raise Unavailable(
+                f"--batch-invariant is not for {type(model).__name__}: {name} is a {type(module).__name__}, "
+                "no linear layer; leave it out"
+            )
         if type(module) is torch.nn.Linear:
             raise Unavailable(
                 f"--batch-invariant needs oneDNN for {name}, in {module.weight.dtype}, which is not there or "

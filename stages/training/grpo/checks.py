@@ -102,7 +102,6 @@ def _check_invariant(settings: Settings) -> None:
         f"--device {engine.device}": engine.device.startswith("cuda") and "it is for --device cpu",
         "--one-step-off": settings.one_step_off and "the policy has learned since its completions were drawn",
         "--rollouts": settings.rollouts and "they were drawn by another program",
-        f"--nproc {parallelism.nproc}": parallelism.nproc > 1 and "one process samples and learns",
         f"--zero {parallelism.zero}": parallelism.zero and "DeepSpeed holds the weights",
         "--deepspeed": parallelism.deepspeed and "DeepSpeed holds the weights",
     }
