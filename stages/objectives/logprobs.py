@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.objectives import invariant
 from stages.objectives.products import product, wide_product
 
 CHUNK_ELEMENTS = 1 << 24  # logits computed at once: 64 MiB in float32
@@ -20,16 +21,17 @@ ROWS_ELEMENTS = 1 << 19  # logits that a processor's cache holds: 2 MiB in float
 
 
 def token_logprobs(
-    hidden: Tensor, head: Tensor, targets: Tensor, *, temperature: float = 1.0
+    hidden: Tensor, head: Tensor, targets: Tensor, *, temperature: float = 1.0, fixed: bool = False
 ) -> tuple[Tensor, Tensor]:
     """log softmax(hidden @ head.T / temperature) at `targets`, and the entropy of each distribution.
 
     hidden `[T, H]`, head `[V, H]`, targets `[T]` -> `[T]`, `[T]` in float32, or in float64 where `hidden` is.
-    Autocast rounds none of it. The entropy has no gradient; it is a measurement.
+    Autocast rounds none of it. The entropy has no gradient; it is a measurement. With `fixed`, on a CPU, a
+    log-probability has the same bits whatever the other tokens are (invariant.py).
     """
     learns = torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad)
     with torch.autocast(hidden.device.type, enabled=False):
-        found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature, learns)
+        found: tuple[Tensor, Tensor] = _TokenLogprobs.apply(hidden, head, targets, temperature, learns, fixed)
     return found
 
 
@@ -39,10 +41,16 @@ def _slices(count: int, vocabulary: int, elements: int) -> list[slice]:
 
 
 def _distributions(
-    hidden: Tensor, head: Tensor, targets: Tensor, temperature: float
+    hidden: Tensor, head: Tensor, targets: Tensor, temperature: float, packed: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities `[T, V]`, and the log-probability of each target and the entropy, `[T]` each."""
-    values = wide_product(hidden, head)
+    """Probabilities `[T, V]`, and the log-probability of each target and the entropy, `[T]` each.
+
+    Batch-invariant where the head is `packed` for it.
+    """
+    if packed is None:
+        values = wide_product(hidden, head)
+    else:
+        values = invariant.product(hidden.to(packed.dtype), packed)
     if temperature != 1.0:
         values /= temperature
     chosen, entropy = values.new_empty(len(values)), values.new_empty(len(values))
@@ -62,13 +70,22 @@ def _precision(hidden: Tensor) -> torch.dtype:
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float, learns: bool
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        temperature: float,
+        learns: bool,
+        fixed: bool,
     ) -> tuple[Tensor, Tensor]:
         logp = torch.empty(len(targets), dtype=_precision(hidden), device=hidden.device)
         entropy = torch.empty_like(logp)
+        packed = invariant.pack(head, logp.dtype) if fixed else None
         ctx.kept = []
         for part in _slices(len(targets), head.shape[0], CHUNK_ELEMENTS):
-            probs, logp[part], entropy[part] = _distributions(hidden[part], head, targets[part], temperature)
+            probs, logp[part], entropy[part] = _distributions(
+                hidden[part], head, targets[part], temperature, packed
+            )
             if learns and part.stop * head.shape[0] <= KEPT_ELEMENTS:
                 ctx.kept.append(probs)
         ctx.save_for_backward(hidden, head, targets)
@@ -77,7 +94,7 @@ class _TokenLogprobs(torch.autograd.Function):
         return logp, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden, head, targets = ctx.saved_tensors
         need_hidden, need_head = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
@@ -98,6 +115,7 @@ class _TokenLogprobs(torch.autograd.Function):
         return (
             grad_hidden,
             None if grad_head is None else grad_head.to(head.dtype),
+            None,
             None,
             None,
             None,

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.objectives import invariant
+
 SMALLEST = 1 << 17  # elements of a weight for which the detour pays
 
 
@@ -74,8 +76,11 @@ class Linear(torch.nn.Linear):
     """torch.nn.Linear over `product`. A model's layers become it by `adopt`."""
 
     packed: Tensor | None = None
+    invariant = False  # whether a row's result has the same bits whatever the others are
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.invariant and x.numel():
+            return self._invariant(x)
         if self.packed is not None and self.packed.dtype == torch.bfloat16 and x.numel():
             bias = None if self.bias is None else self.bias.to(torch.bfloat16)
             with torch.autocast(x.device.type, enabled=False):
@@ -83,13 +88,28 @@ class Linear(torch.nn.Linear):
         if not _serves(x, self.weight):
             return super().forward(x)
         if self._learns(x):
-            out: Tensor = _Product.apply(x, self.weight)
+            out: Tensor = _Product.apply(x, self.weight, False)
         else:
             out = product(x, self.weight, self.packed)
         return out if self.bias is None else out + self.bias
 
+    def _invariant(self, x: Tensor) -> Tensor:
+        device = x.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
+        x = x.to(kind)
+        if self._learns(x):
+            out: Tensor = _Product.apply(x, self.weight.to(kind), True)
+        else:
+            packed = self.packed
+            if packed is None or packed.dtype != kind:
+                packed = invariant.pack(self.weight, kind)
+            out = invariant.product(x, packed)
+        return out if self.bias is None else out + self.bias.to(kind)
+
     def copied_in(self, *, half: bool) -> torch.dtype | None:
         """The type of the copy that samples are drawn with; None where none is faster."""
+        if self.invariant:
+            return torch.bfloat16 if half else self.weight.dtype
         if self.weight.numel() < SMALLEST or not (half or self.weight.device.type == "cpu"):
             return None
         return torch.bfloat16 if half else self.weight.dtype
@@ -119,18 +139,20 @@ class OutputLayer(Linear):
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, fixed: bool) -> Tensor:
         ctx.save_for_backward(x, weight)
+        if fixed:
+            return invariant.product(x, invariant.pack(weight, weight.dtype))
         return product(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        need_x, need_weight = ctx.needs_input_grad
+        need_x, need_weight, _ = ctx.needs_input_grad
         for_x = product(grad, weight.T) if need_x else None
         # MKL is as fast where both sides are long.
         for_weight = grad.flatten(0, -2).T @ x.flatten(0, -2) if need_weight else None
-        return for_x, for_weight
+        return for_x, for_weight, None
 
 
 def adopt(model: torch.nn.Module) -> None:
@@ -191,7 +213,7 @@ def packed(model: torch.nn.Module, rows: int, *, half: bool) -> Iterator[None]:
     try:
         for layer in layers:
             if (dtype := layer.copied_in(half=half)) is not None:
-                layer.packed = pack(layer.weight, rows, dtype)
+                layer.packed = pack(layer.weight, invariant.ROWS if layer.invariant else rows, dtype)
         yield
     finally:
         for layer in layers:

@@ -50,6 +50,13 @@ class Settings:
         Range(low=0),
         Incidental(),
     ] = 10
+    batch_invariant: Annotated[
+        bool,
+        Doc(
+            "Compute each token alike in sampler and trainer, on a CPU: their log-probabilities are the same "
+            "in every bit, or the run stops. Slower."
+        ),
+    ] = False
     policy_logprobs: Annotated[
         bool,
         Doc("Keep in the rollouts what the policy made of each token when it learned it: `policy_logprobs`."),

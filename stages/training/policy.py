@@ -18,6 +18,7 @@ from stages.checkpoints.loading import hide_unneeded, loading
 from stages.checkpoints.shards import Piece, piece
 from stages.checkpoints.unread import Unread
 from stages.inference.fingerprint import fingerprint
+from stages.inference.invariant.model import is_invariant, layout_for
 from stages.inference.transformers.classifier import with_scalar_head
 from stages.inference.transformers.execution import execution_of
 from stages.inference.transformers.flat import flat_logits
@@ -230,7 +231,13 @@ class Policy:
             ):  # or an adapter on it
                 return self._by_logits(row, temperature)
             chosen = self._hidden(row).index_select(0, row.predict)
-            return token_logprobs(chosen, self.head.weight, row.targets, temperature=temperature)
+            return token_logprobs(
+                chosen,
+                self.head.weight,
+                row.targets,
+                temperature=temperature,
+                fixed=is_invariant(self.unwrapped),
+            )
 
     def _hidden(self, row: Row) -> Tensor:
         """The last states `[T, width]` of the row's tokens."""
@@ -240,7 +247,7 @@ class Policy:
                 input_ids=row.ids[None],
                 position_ids=row.layout.positions[None],
                 use_cache=False,
-                layout=row.layout,
+                layout=layout_for(self.unwrapped, row.layout),
             ).last_hidden_state[0]
             return states
         each = (call(body, row.ids[None, part], use_cache=False) for part in row.parts)
@@ -251,7 +258,8 @@ class Policy:
         once.
         """
         if execution_of(self.unwrapped).flat:
-            logits = flat_logits(self.unwrapped, row.ids, row.layout, row.layout.positions, row.predict)
+            layout = layout_for(self.unwrapped, row.layout)
+            logits = flat_logits(self.unwrapped, row.ids, layout, row.layout.positions, row.predict)
         else:
             logits = torch.cat(
                 [native_logits(self.unwrapped, row.ids[part], keep) for part, keep in row.predicted()]

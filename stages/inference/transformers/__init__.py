@@ -1,4 +1,4 @@
 """Generation in this process by transformers: flat rows over one cache, proven when a model loads.
 
-May import: inference, objectives, checkpoints, records, settings, runtime.
+May import: inference, inference/invariant, objectives, checkpoints, records, settings, runtime.
 """

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from stages.inference.invariant.model import is_invariant, layout_for
 from stages.inference.transformers.ragged import Capture, Layout, Packed, Segment
 from stages.inference.transformers.slot_cache import SlotCache
 
@@ -87,7 +88,7 @@ class FlatSlots:
     ) -> None:
         self.model, self.fixed_rows, self.border = model, fixed_rows, border
         self.half = half
-        self.cache = SlotCache(slots, fixed_rows=fixed_rows)
+        self.cache = SlotCache(slots, fixed_rows=fixed_rows, invariant=is_invariant(model))
         self._stale: set[int] = set()  # slots that went back over the border
 
     def prefill(self, prompts: Sequence[list[int]]) -> list[Computed]:
@@ -101,7 +102,7 @@ class FlatSlots:
             segments.append(Segment(stop, stop + len(ids)))
             stop += len(ids)
         layout = Packed(segments, device)
-        capture = Capture(layout)
+        capture = Capture(layout_for(self.model, layout))
         row = torch.tensor([token for ids in prompts for token in ids], device=device)
         last = torch.tensor([segment.stop for segment in segments], device=device) - 1
         logits = flat_logits(self.model, row, capture, layout.positions, last, half=self.half)

@@ -63,7 +63,7 @@ class Packed:
             offset = s.prefix_stop - s.prefix_start
             self.positions[s.start : s.stop] = torch.arange(offset, offset + s.stop - s.start)
         self.positions = self.positions.to(device)
-        self._segments = segments
+        self.segments = segments
         self._buckets = [_bucket(group, device) for group in _by_length(segments)]
         order = torch.cat([_kept(b.queries.flatten(), b) for b in self._buckets])
         self._inverse = torch.empty_like(order)
@@ -108,7 +108,7 @@ class Packed:
     def spans(self) -> Tensor:
         """See `Layout`; a prompt's is that of its longest continuation."""
         found = torch.zeros(self.length, dtype=torch.long)
-        for s in self._segments:
+        for s in self.segments:
             whole = _seen(s)
             found[s.start : s.stop] = found[s.start : s.stop].clamp_min(whole)
             found[s.prefix_start : s.prefix_stop] = found[s.prefix_start : s.prefix_stop].clamp_min(whole)

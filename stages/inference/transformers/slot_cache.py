@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stages.inference.transformers.ragged import seen_by
+from stages.objectives.invariant import attend, span
 
 
 class SlotCache:
@@ -16,11 +18,12 @@ class SlotCache:
 
     Slots `0..n-1` are in use: the last ones move to where a sequence has ended. Capacity grows by half when a
     sequence outgrows it, and places for slots are doubled up to `slots`, so nothing is reallocated from step
-    to step, and few sequences do not take the memory of many.
+    to step, and few sequences do not take the memory of many. An `invariant` one gives a token the bits that
+    `EachAlone` gives it.
     """
 
-    def __init__(self, slots: int, *, fixed_rows: int = 0) -> None:
-        self.slots, self.fixed_rows = slots, fixed_rows
+    def __init__(self, slots: int, *, fixed_rows: int = 0, invariant: bool = False) -> None:
+        self.slots, self.fixed_rows, self.invariant = slots, fixed_rows, invariant
         self.capacity = self.places = 0
         self.lengths = torch.zeros(slots, dtype=torch.long)
         self._keys: list[Tensor] = []
@@ -84,27 +87,37 @@ class SlotCache:
         groups = [(0, n, self._span)]
         if self.fixed_rows:  # each attends by itself, so that its span depends on no other
             groups = [(row, row + 1, self._room(int(self.lengths[first + row]) + 1)) for row in range(n)]
+        elif self.invariant:
+            groups = list(self._of_one_span(first, n))
+        how = attend if self.invariant else F.scaled_dot_product_attention
         parts = [
-            F.scaled_dot_product_attention(
+            how(
                 queries[start:stop],
-                keys[first + start : first + stop, :, :span],
-                values[first + start : first + stop, :, :span],
-                attn_mask=seen[start:stop, ..., :span],
+                keys[first + start : first + stop, :, :room],
+                values[first + start : first + stop, :, :room],
+                seen[start:stop, ..., :room],
                 scale=scale,
             )
-            for start, stop, span in groups
+            for start, stop, room in groups
         ]
         out = parts[0] if len(parts) == 1 else torch.cat(parts)
-        out = out.reshape(n, heads, -1).transpose(0, 1)
+        out = out.reshape(n, heads, -1).transpose(0, 1).to(q.dtype)
         return out if total == n else F.pad(out, (0, 0, 0, total - n))
+
+    def _of_one_span(self, first: int, n: int) -> Iterator[tuple[int, int, int]]:
+        """Rows `start:stop` of the pass that look at as many places, and how many."""
+        rooms = [self._room(length + 1) for length in self.lengths[first : first + n].tolist()]
+        for room, rows in groupby(range(n), key=rooms.__getitem__):
+            start, *others = rows
+            yield start, start + 1 + len(others), room
 
     def _room(self, length: int) -> int:
         """As many places as are looked at for a sequence of `length`."""
-        return min(_rounded(length), self.capacity)
+        return min(span(length), self.capacity)
 
     def _reserve(self, like: Sequence[tuple[Tensor, Tensor]], slots: int, need: int) -> None:
         if not self._keys:
-            self.places, self.capacity = slots, _rounded(need)
+            self.places, self.capacity = slots, span(need)
             for k, v in like:
                 self._keys.append(k.new_zeros(slots, k.shape[0], self.capacity, k.shape[2]))
                 self._values.append(v.new_zeros(slots, v.shape[0], self.capacity, v.shape[2]))
@@ -113,14 +126,10 @@ class SlotCache:
             self._grow(max(need, self.capacity), places)
 
     def _grow(self, need: int, places: int) -> None:
-        capacity = _rounded(need)
+        capacity = span(need)
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
                 new = old.new_zeros(places, old.shape[1], capacity, old.shape[3])
                 new[: self.places, :, : self.capacity] = old
                 tensors[layer] = new
         self.places, self.capacity = places, capacity
-
-
-def _rounded(length: int) -> int:
-    return -(-length // 64) * 64

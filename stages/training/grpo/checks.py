@@ -84,11 +84,30 @@ def check_settings(settings: Settings, teacher: str) -> None:
         raise UsageError("--extra-body: grpo draws tokens in a way of vLLM's own, and not by such requests")
     if sampling.think_extend or sampling.think_budget is not None:
         raise UsageError("--think-budget and --think-extend are for generate and eval, not for grpo")
+    if settings.batch_invariant:
+        _check_invariant(settings)
     if settings.lora.lora and objective.beta and 0 < objective.ref_reset < settings.steps:
         raise UsageError(
             f"--ref-reset {objective.ref_reset}: under --lora the reference is the model without its "
             "adapters and cannot be replaced; give --ref-reset 0"
         )
+
+
+def _check_invariant(settings: Settings) -> None:
+    """Raises UsageError where sampler and trainer cannot agree in every bit."""
+    engine, parallelism = settings.engine, settings.parallelism
+    why = {
+        f"--backend {engine.backend}": engine.backend not in ("auto", "transformers")
+        and "its kernels are not the trainer's; use --backend transformers",
+        f"--device {engine.device}": engine.device.startswith("cuda") and "it is for --device cpu",
+        "--one-step-off": settings.one_step_off and "the policy has learned since its completions were drawn",
+        "--rollouts": settings.rollouts and "they were drawn by another program",
+        f"--zero {parallelism.zero}": parallelism.zero and "DeepSpeed holds the weights",
+        "--deepspeed": parallelism.deepspeed and "DeepSpeed holds the weights",
+    }
+    for option, reason in why.items():
+        if reason:
+            raise UsageError(f"--batch-invariant: not with {option}: {reason}; leave one of them out")
 
 
 def check_room(

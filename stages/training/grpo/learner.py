@@ -191,6 +191,12 @@ class Learner:
                 f"(limit {self.logp_diff_limit:g}): it did not sample from the weights that are trained"
                 f"{self._two_ranges()}"
             )
+        if self.settings.batch_invariant and (off := int((gap > 0).sum())):
+            raise R1Error(
+                f"--batch-invariant: the sampler's log-probabilities of {off} of {len(gap)} tokens are not "
+                f"the policy's to the bit, by up to {float(gap.max()):.3g}: a part of the model's numbers "
+                "depends on the batch; leave it out"
+            )
         self.largest_gap = max(self.largest_gap, float(gap.max()) if len(gap) else 0.0)
         return {"gap": float(gap.sum()), "checked": float(len(gap))}
 

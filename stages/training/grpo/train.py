@@ -29,6 +29,7 @@ from stages.runtime.report import speed
 from stages.scoring.scorer import Scorer
 from stages.settings.groups import Engine
 from stages.settings.grpo import Settings
+from stages.training.grpo import invariance
 from stages.training.grpo.checks import check_rollouts, check_room
 from stages.training.grpo.learner import Learner
 from stages.training.grpo.sampler import Given, OneStepOff, OnPolicy, Sampler
@@ -60,7 +61,11 @@ def train(records: Iterable[Record], settings: Settings, job: Job, teacher: str 
     tokenizer = load_tokenizer(settings.model, engine.trust_remote_code)
     if settings.dry_run:
         engine = replace(engine, deterministic=False)  # that is measured, with weights
+    if settings.batch_invariant:  # under which fixed shapes add nothing
+        engine = replace(engine, deterministic=False)
     policy = job.policy(settings, engine)
+    if settings.batch_invariant:
+        invariance.begin(policy, settings.sampling, ranks=job.world.size, planned=settings.dry_run)
     note_slow(policy.unwrapped, job.report)
     note_faster(policy.unwrapped, engine, job.report.note)
     if job.world.parallelism.checkpointing:
