@@ -16,7 +16,7 @@ from stages.inference.transformers.execution import note_slow
 from stages.inference.vllm.engine import INSTALL
 from stages.runtime.errors import Unavailable, UsageError
 from stages.runtime.report import SILENT, Report
-from stages.settings.groups import Endpoint, Engine, check
+from stages.settings.groups import Endpoint, Engine, Transfer, check
 
 
 def resolved(engine: Engine) -> Engine:
@@ -86,6 +86,7 @@ def open_follower(
     separate: bool,
     temperature: float = 1.0,
     endpoint: Endpoint = Endpoint(),
+    transfer: Transfer = Transfer(),
     report: Report = SILENT,
     is_main: bool = True,
 ) -> Follower:
@@ -94,11 +95,11 @@ def open_follower(
     With `separate`, or where `trained` is None, it has weights of its own, and may sample while `trained`
     changes. Of several processes with a server in common the one that `is_main` sends it the weights.
     """
-    check_follower(engine, endpoint)
+    check_follower(engine, endpoint, transfer)
     if engine.backend == "openai":
         from stages.inference.server.follower import ServerFollower
 
-        return ServerFollower(model, engine, endpoint, temperature, report, is_main)
+        return ServerFollower(model, engine, endpoint, temperature, report, is_main, transfer)
     if engine.backend == "vllm":
         from stages.inference.vllm.backend import VllmBackend
 
@@ -151,11 +152,16 @@ def refuse_one_seed(endpoint: Endpoint) -> None:
         )
 
 
-def check_follower(engine: Engine, endpoint: Endpoint) -> None:
+def check_follower(engine: Engine, endpoint: Endpoint, transfer: Transfer = Transfer()) -> None:
     """As `check_engine`, for what samples from a model under training; --dtype is of its training."""
     if engine.backend == "echo":
         raise UsageError("--backend echo: it samples nothing that could be learned; leave it out")
     refuse_one_seed(endpoint)
     if engine.backend == "openai":
         guard.secret()
+    elif transfer.weights_dir is not None:
+        raise UsageError(
+            f"--weights-dir {transfer.weights_dir}: servers read there, and none samples for this run; add "
+            "--backend openai and --base-url URL, or leave it out"
+        )
     check_engine(replace(engine, dtype="auto"), endpoint)

@@ -66,6 +66,13 @@ def versions(directory: Path) -> list[int]:
     return sorted(int(each[1]) for each in found if each is not None)
 
 
+def digest_of(directory: Path, version: int) -> str:
+    """The SHA-256 of an index, which stands for all that it names."""
+    path = index_of(directory, version)
+    with naming("read", path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def read(directory: Path, version: int, digest: str = "") -> Index:
     """The index of a version; with a `digest`, the one that has this SHA-256 and so stands for all it names.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +85,21 @@ def newest(directory: Path) -> Chain:
 def weights(made_of: Chain) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a version by name, one at a time, to the bit as they were written.
 
-    Raises BadInput where a file does not hold what its index says, StreamError where it cannot be read.
+    Raises what those of `opened` raise.
+    """
+    read = opened(made_of)
+    yield from ordered.each(lambda name: (name, read(name)), made_of.index.tensors)
+
+
+def opened(made_of: Chain) -> Callable[[str], Tensor]:
+    """What reads a tensor of a version by its name.
+
+    It raises BadInput where a file does not hold what its index says, StreamError where it cannot be read.
     """
     base, *changes = (Ranges([layout.weights_of(made_of.directory, link.version)]) for link in made_of.links)
     changed = [set(each) for each in changes]
 
-    def made(name: str) -> tuple[str, Tensor]:
+    def read(name: str) -> Tensor:
         index = made_of.index
         kept, kind = index.tensors[name], getattr(torch, index.dtype)
         if name not in base or base.dtype(name) is not kind or base.shape(name) != kept.shape:
@@ -107,9 +116,9 @@ def weights(made_of: Chain) -> Iterator[tuple[str, Tensor]]:
                     raise _wrong(made_of, f"what changed of {name} is broken: {error}") from None
         if hashlib.sha256(held.data).hexdigest() != kept.sha256:
             raise _wrong(made_of, f"the checksum of {name} is another")
-        return name, whole
+        return whole
 
-    yield from ordered.each(made, made_of.index.tensors)
+    return read
 
 
 def _wrong(made_of: Chain, what: str) -> BadInput:

@@ -197,6 +197,7 @@ def _follower(scope: ExitStack, learner: Learner, plan: Plan, run: Run) -> Follo
         separate=settings.one_step_off,
         temperature=settings.sampling.temperature,
         endpoint=settings.endpoint,
+        transfer=settings.transfer,
         report=run.report,
         is_main=run.is_main,
     )
