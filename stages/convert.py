@@ -1,5 +1,7 @@
 """Turn a model into what others take: a GGUF file into a checkpoint, a checkpoint into either.
 
+Of the weights that a run writes into --weights-dir, DIR/NUMBER.json is a version, which becomes a checkpoint.
+
 OUT is a GGUF file where its name ends in .gguf, else a directory: the weights in another type, in files of
 another size, with an adapter merged; or an adapter by itself. What r1 trained gets a model card with its
 data, options, figures and curves; rollouts and the state of the run stay behind. A GGUF file that is read is
@@ -20,6 +22,7 @@ from stages.checkpoints.checkpoint import (
     refuse_existing,
     write_manifest,
 )
+from stages.checkpoints.versions import layout
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.settings.groups import Adapter, ShardSize
@@ -32,6 +35,7 @@ EXAMPLES = (
     "r1 convert SmolLM2-135M-Instruct.Q4_1.gguf -o ckpt/smollm2",
     "r1 convert ckpt/rl -o share/rl --dtype bfloat16 --push me/rl",
     "r1 convert ckpt/rl -o rl.gguf --dtype float16",
+    "r1 convert weights/000012.json -o ckpt/at12",
     "r1 convert ckpt/base --adapter ckpt/lora/adapter -o ckpt/merged",
 )
 GGUF = ".gguf"
@@ -51,7 +55,9 @@ class Sharing:
 
 
 def run(
-    source: Annotated[Path, Doc("A .gguf file, a checkpoint, or an adapter as peft saves it.")],
+    source: Annotated[
+        Path, Doc("A .gguf file, a checkpoint, an adapter as peft saves it, or a version of weights.")
+    ],
     *,
     out: Annotated[Path, Doc("Directory or .gguf file to make."), Flag("-o", "--out")],
     dtype: Annotated[
@@ -90,8 +96,13 @@ def run(
         plan = planned(source, dtype, adapter, sharing.shard_size)
         made = _of_checkpoint(plan, out, resume, report)
     elif adapter is not None or out.suffix.lower() == GGUF:
-        _check_source(source)
+        if layout.NAME.fullmatch(source.name) is None:
+            _check_source(source)
         raise UsageError(f"{source} is no directory: make a checkpoint of it first, and convert that")
+    elif layout.NAME.fullmatch(source.name) is not None:
+        if tie:
+            raise UsageError(f"--tie is for a GGUF file, and {source} is a version of weights")
+        made = _of_version(source, out, dtype, sharing.shard_size, resume, report)
     else:
         options = {
             "dtype": "float32" if dtype == "auto" else dtype, "tie": tie, "shard_size": sharing.shard_size
@@ -133,6 +144,36 @@ def _of_gguf(file: Path, out: Path, options: dict[str, Any], resume: bool, repor
             metrics={"parameters": parameters},
         )
     report.summary(f"{file.name} → {out}: {parameters / 1e6:.1f}M parameters in {options['dtype']}")
+    return Checkpoint(out, manifest)
+
+
+def _of_version(
+    source: Path, out: Path, dtype: str, shard_size: float, resume: bool, report: Report
+) -> Checkpoint:
+    """A checkpoint of the version of weights whose index is `source`."""
+    from stages.conversion import from_version
+
+    made_of = from_version.found(source)
+    options: dict[str, Any] = {
+        "dtype": made_of.index.dtype if dtype == "auto" else dtype,
+        "shard_size": shard_size,
+    }
+    inputs = from_version.inputs_of(made_of)
+    done = completed(out, "convert", options=options, resume=resume, **inputs)
+    if done is not None:
+        report.summary(f"{out} is complete already")
+        return done
+    with appearing(out) as directory:
+        parameters = from_version.write(made_of, directory, **options)
+        manifest = write_manifest(
+            directory,
+            stage="convert",
+            options=options,
+            parent=None,
+            inputs=inputs,
+            metrics={"parameters": parameters},
+        )
+    report.summary(f"{source} → {out}: {parameters / 1e6:.1f}M parameters in {options['dtype']}")
     return Checkpoint(out, manifest)
 
 

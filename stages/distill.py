@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stages.checkpoints.checkpoint import Checkpoint, revision
 from stages.formats.foreign import as_records
 from stages.records.record import Record
+from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.settings import grpo, sft
 from stages.settings.distill import Settings as Settings
@@ -67,6 +68,11 @@ def _looked_over(
     if not settings.on_policy:
         from stages.training.distill.preflight import looked_over
 
+        if settings.transfer.weights_dir is not None:
+            raise UsageError(
+                f"--weights-dir {settings.transfer.weights_dir}: the teacher's weights stay what they are; "
+                "leave it out, or add --on-policy"
+            )
         return looked_over(records, settings, report, resume=resume)
     from stages.checkpoints.contents import check_files
     from stages.training.grpo import checks
@@ -97,6 +103,7 @@ def _asked(settings: Settings) -> grpo.Settings:
         sampling=settings.sampling,
         objective=REVERSE_KL,
         endpoint=settings.endpoint,
+        transfer=settings.transfer,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,19 @@ from stages.inference.transformers.execution import note_slow
 from stages.inference.vllm.engine import INSTALL
 from stages.runtime.errors import Unavailable, UsageError
 from stages.runtime.report import SILENT, Report
-from stages.settings.groups import Endpoint, Engine, check
+from stages.settings.groups import Endpoint, Engine, Transfer, check
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What is to be known of servers that sample for a run. Of several processes with them in common the one
+    that `is_main` gives them the weights, in the way of `transfer`; they sample at `temperature`.
+    """
+
+    endpoint: Endpoint = Endpoint()
+    transfer: Transfer = Transfer()
+    temperature: float = 1.0
+    is_main: bool = True
 
 
 def resolved(engine: Engine) -> Engine:
@@ -84,21 +96,21 @@ def open_follower(
     trained: Any,
     *,
     separate: bool,
-    temperature: float = 1.0,
-    endpoint: Endpoint = Endpoint(),
+    remote: Remote = Remote(),
     report: Report = SILENT,
-    is_main: bool = True,
 ) -> Follower:
     """A backend that samples from `trained`, a transformers model that began as the checkpoint `model`.
 
     With `separate`, or where `trained` is None, it has weights of its own, and may sample while `trained`
-    changes. Of several processes with a server in common the one that `is_main` sends it the weights.
+    changes. Under --backend openai servers sample, as `remote` says.
     """
-    check_follower(engine, endpoint)
+    check_follower(engine, remote.endpoint, remote.transfer)
     if engine.backend == "openai":
         from stages.inference.server.follower import ServerFollower
 
-        return ServerFollower(model, engine, endpoint, temperature, report, is_main)
+        return ServerFollower(
+            model, engine, remote.endpoint, remote.temperature, report, remote.is_main, remote.transfer
+        )
     if engine.backend == "vllm":
         from stages.inference.vllm.backend import VllmBackend
 
@@ -151,11 +163,16 @@ def refuse_one_seed(endpoint: Endpoint) -> None:
         )
 
 
-def check_follower(engine: Engine, endpoint: Endpoint) -> None:
+def check_follower(engine: Engine, endpoint: Endpoint, transfer: Transfer = Transfer()) -> None:
     """As `check_engine`, for what samples from a model under training; --dtype is of its training."""
     if engine.backend == "echo":
         raise UsageError("--backend echo: it samples nothing that could be learned; leave it out")
     refuse_one_seed(endpoint)
     if engine.backend == "openai":
         guard.secret()
+    elif transfer.weights_dir is not None:
+        raise UsageError(
+            f"--weights-dir {transfer.weights_dir}: servers read there, and none samples for this run; add "
+            "--backend openai and --base-url URL, or leave it out"
+        )
     check_engine(replace(engine, dtype="auto"), endpoint)

@@ -8,7 +8,7 @@ from typing import Annotated
 from stages.settings import training as common
 from stages.settings.criteria import Selection
 from stages.settings.evaluation import Evaluation
-from stages.settings.groups import Endpoint, Engine, Lora, Optimizer, Parallelism, Sampling, Saving
+from stages.settings.groups import Endpoint, Engine, Lora, Optimizer, Parallelism, Sampling, Saving, Transfer
 from stages.settings.options import Doc, Range
 
 
@@ -44,4 +44,5 @@ class Settings:
     evaluation: Evaluation = Evaluation()
     engine: common.TrainingEngine = Engine()
     endpoint: common.AnyEndpoint = Endpoint()
+    transfer: common.AnyTransfer = Transfer()
     parallelism: common.AnyParallelism = Parallelism()

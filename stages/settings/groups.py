@@ -188,6 +188,26 @@ class Endpoint:
         return said
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """How the weights under training reach the servers that sample with them."""
+
+    weights_dir: Annotated[
+        Path | None,
+        Doc("Write them here, mostly what changed, where the servers read; else the servers fetch them."),
+        Flag("--weights-dir", metavar="DIR"),
+    ] = None
+    weights_dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Doc("Their type there, the one the servers compute in; auto is bfloat16 for a model that is in it."),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a type of files that are not asked for."""
+        if self.weights_dir is None and self.weights_dtype != "auto":
+            raise UsageError(f"--weights-dtype {self.weights_dtype}: it is of files; add --weights-dir DIR")
+
+
 def _refuse(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 

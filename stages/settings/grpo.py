@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 from stages.settings import training as common
 from stages.settings.evaluation import Evaluation
-from stages.settings.groups import Endpoint, Engine, Lora, Objective, Optimizer, Parallelism, Sampling, Saving
+from stages.settings.groups import (
+    Endpoint,
+    Engine,
+    Lora,
+    Objective,
+    Optimizer,
+    Parallelism,
+    Sampling,
+    Saving,
+    Transfer,
+)
 from stages.settings.options import Alias, Doc, Incidental, Range
 
 
@@ -73,4 +83,5 @@ class Settings:
     evaluation: Evaluation = Evaluation()
     engine: common.TrainingEngine = Engine()
     endpoint: common.AnyEndpoint = Endpoint()
+    transfer: common.AnyTransfer = Transfer()
     parallelism: common.AnyParallelism = Parallelism()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from stages.settings.groups import Endpoint, Engine, Parallelism, Saving
+from stages.settings.groups import Endpoint, Engine, Parallelism, Saving, Transfer
 from stages.settings.options import Alias, Doc, Flag, Incidental, Range
 
 Model = Annotated[str, Flag("-m", "--model"), Alias("--model-name-or-path"), Incidental()]
@@ -44,4 +44,5 @@ DryRun = Annotated[bool, Doc("Say what would be done and stop."), Incidental()]
 TrainingEngine = Annotated[Engine, Incidental(but=("dtype", "trust_remote_code"))]
 AnySaving = Annotated[Saving, Incidental()]
 AnyEndpoint = Annotated[Endpoint, Incidental(but=("extra_body",))]
+AnyTransfer = Annotated[Transfer, Incidental()]
 AnyParallelism = Annotated[Parallelism, Incidental()]

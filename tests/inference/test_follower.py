@@ -22,6 +22,7 @@ from test_client import Notes
 from test_vllm_server import Serve, gap
 from transformers import AutoModelForCausalLM
 
+from stages.checkpoints.versions import layout, reader
 from stages.inference.backends import check_follower
 from stages.inference.complete import Plan, run_plan
 from stages.inference.server import client, guard, health, transfer
@@ -29,7 +30,7 @@ from stages.inference.server.follower import DRAW, ServerFollower
 from stages.records import templates
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, R1Error, Unavailable, UsageError
-from stages.settings.groups import Endpoint, Engine, Lora, Sampling
+from stages.settings.groups import Endpoint, Engine, Lora, Sampling, Transfer
 from stages.training.policy import Policy
 
 TAKES_WEIGHTS = (
@@ -103,6 +104,7 @@ class Sampler:
         self.versions = ["default"]
         self.logprob = -0.5
         self.workers = workers
+        self.directory = Path()  # where it looks for weights in files
         self.guarded = True
         self.going = threading.Event()
         self.going.set()
@@ -144,9 +146,13 @@ class Sampler:
         self.versions += versions
         self.served.pages["/weight_info"] = (200, {"weight_version": self.versions[-1]})
 
-    def take(self, host: str, port: int, secret: str, timeout: float, proof: str) -> dict[str, torch.Tensor]:
-        where = guard.source_of(host, port, secret)
+    def take(
+        self, host: str = "", port: int = 0, secret: str = "", *, timeout: float, proof: str, **stored: Any
+    ) -> dict[str, torch.Tensor]:
+        where = guard.stored(**stored) if stored else guard.source_of(host, port, secret)
         assert guard.is_signed(SECRET.encode(), where, b"", proof)
+        if stored:
+            return dict(reader.weights(reader.awaited(self.directory, **stored, timeout=timeout)))
         return dict(transfer.receive(host, port, secret, timeout=timeout))
 
 
@@ -183,6 +189,47 @@ def test_every_worker_gets_the_weights_and_every_rank_knows_their_name(sampler: 
         records = drawn(rank, "none")
         assert {tuple(record["logprobs"]) for record in records} == {(-0.5,) * SHORT.max_tokens}
         assert {record["finish"] for record in records} == {"length"}
+
+
+def test_weights_in_a_directory_reach_every_worker_to_the_bit_also_one_that_comes_late(
+    sampler: Sampler, other: Sampler, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "local_address", lambda *_: pytest.fail("no port of the trainer is open"))
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    sampler.directory = other.directory = tmp_path
+    files = Transfer(tmp_path, "bfloat16")
+    remote = opened(tiny, sampler.served.url, transfer=files)
+    rank = opened(tiny, sampler.served.url, is_main=False, transfer=files)
+
+    def check(workers: Sampler) -> None:
+        for each in workers.held:
+            assert each.keys() == dict(model.named_parameters()).keys()
+            assert all(torch.equal(each[name], w.bfloat16()) for name, w in model.named_parameters())
+
+    for version in range(3):
+        held = remote.follow(model)
+        assert rank.follow(model) == held
+        assert sampler.versions[-1] == f"r1:{held:016x}"
+        assert layout.read(tmp_path, version).previous == (version - 1 if version else None)
+        check(sampler)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.001)
+    assert len(sampler.held) == 2
+    assert len(drawn(remote, "none")) == 8
+    remote.close()
+    again = opened(tiny, other.served.url, transfer=files)
+    again.follow(model)
+    check(other)
+    assert layout.read(tmp_path, 3).previous is None, "another run begins with a base"
+    again.close()
+
+
+def test_files_for_nobody_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--weights-dir .*: servers read there.*--backend openai"):
+        check_follower(Engine(), Endpoint(), Transfer(tmp_path))
+    with pytest.raises(UsageError, match=r"--weights-dtype float32: .*--weights-dir DIR"):
+        Transfer(weights_dtype="float32")
 
 
 def test_a_server_that_takes_weights_from_anybody_is_refused(
@@ -366,8 +413,9 @@ def test_one_that_hangs_before_it_takes_the_weights_is_named(
 @pytest.fixture(scope="module")
 def serve(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     pytest.importorskip("vllm", reason="vllm is not installed here")
-    log = tmp_path_factory.mktemp("serve") / "log"
-    made = Serve(smollm2, log, *TAKES_WEIGHTS, VLLM_SERVER_DEV_MODE="1", R1_WEIGHTS_SECRET=SECRET)
+    folder = tmp_path_factory.mktemp("serve")
+    known = {"R1_WEIGHTS_SECRET": SECRET, "R1_WEIGHTS_DIR": str(folder), "VLLM_SERVER_DEV_MODE": "1"}
+    made = Serve(smollm2, folder / "log", *TAKES_WEIGHTS, **known)
     try:
         made.wait()
         yield made
@@ -410,6 +458,37 @@ def test_it_samples_with_the_weights_it_was_given_last_and_no_others(serve: Serv
     again = opened(smollm2, serve.url)
     again.follow(policy.unwrapped)
     assert gap(policy, drawn(again)) < 1e-3
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_it_reads_the_weights_of_each_update_in_its_directory(serve: Serve, smollm2: Path) -> None:
+    folder = Path(serve.variables["R1_WEIGHTS_DIR"])
+    with pytest.raises(Unavailable, match=r"computes in float32, .* bfloat16: --weights-dtype float32"):
+        opened(smollm2, serve.url, transfer=Transfer(folder, "bfloat16"))
+    policy = Policy(str(smollm2), Engine(device="cpu", threads=1), Lora())
+    remote = opened(smollm2, serve.url, transfer=Transfer(folder, "float32"))
+    for _ in range(2):
+        remote.follow(policy.unwrapped)
+        assert gap(policy, drawn(remote)) < 1e-3
+        with torch.no_grad():
+            for name, weight in policy.unwrapped.named_parameters():
+                if "layers.7" in name:
+                    weight.mul_(1.3)
+        assert gap(policy, drawn(remote)) > 1e-2, "the weights differ enough to be told apart"
+    assert layout.read(folder, 1).previous == 0
+    sizes = [layout.read(folder, version).size for version in range(2)]
+    assert sizes[1] < sizes[0] / 15, "one of thirty layers changed"
+    # What nobody signed is not read, nor what is not there.
+    remote._delivery._tell(remote.fleet.sites[0], "/start_weight_update")
+    forged = {"version": 0, "digest": "0" * 64, "timeout": 0.0, "proof": "0" * 64}
+    with pytest.raises(R1Error, match="not from who knows this server's R1_WEIGHTS_SECRET"):
+        remote._delivery._tell(remote.fleet.sites[0], "/update_weights", update_info=forged)
+    forged["proof"] = guard.signature(SECRET.encode(), guard.stored(0, "0" * 64), b"")
+    remote._delivery._tell(remote.fleet.sites[0], "/start_weight_update")
+    with pytest.raises(R1Error, match=r"version 0 .* has not come: .* is not the one that was written"):
+        remote._delivery._tell(remote.fleet.sites[0], "/update_weights", update_info=forged)
+    remote.close()
 
 
 @pytest.mark.full

@@ -1,7 +1,7 @@
 """New weights for servers of vLLM, from the trainer.
 
-Each server is stopped, told where its workers fetch the weights, and set going again. What it draws from then
-on has their name. The other side is `receiver.py`.
+Each server is stopped, told where its workers fetch the weights, over TCP or in a directory, and set going
+again. What it draws from then on has their name. The other side is `receiver.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
+from stages.checkpoints.versions.writer import Writer, Written
+from stages.inference.fingerprint import fingerprint
 from stages.inference.server import guard, health, transfer
 from stages.inference.server.client import FIRST, LONGEST, Fetch, Servers
 from stages.inference.server.faults import Refused, no_answer
@@ -56,6 +59,15 @@ class Delivery:
         self._holds: dict[Site, str] = {}  # the name of the weights that each server took last
         self._key = b""  # of who gives no weights
         self._addresses: dict[Site, str] = {}  # of this machine, as each server sees it
+        self._files: Writer | None = None
+
+    def write_to(self, directory: Path, dtype: str, model: str) -> None:
+        """From now on the weights go through `directory`, in that type, beside what else `model` has.
+
+        Raises what `Writer` raises.
+        """
+        self._files = Writer(directory, dtype)
+        self._files.describe(model)
 
     def join(self, *, begin: bool) -> int:
         """The longest sequence that all have room for. With `begin` they are asked whether they would take
@@ -76,12 +88,15 @@ class Delivery:
     def close(self) -> None:
         """Drops what the servers have not answered."""
         self._servers.close()
+        if self._files is not None:
+            self._files.close()
 
     def give(self, weights: Iterator[tuple[str, Any]]) -> int:
         """Returns the fingerprint of `weights`, which the servers that are not set aside have then.
 
         Raises R1Error where no server takes them, NoAnswer where none is there for as long as is waited.
         """
+        written = None if self._files is None else _written(self._files, weights)  # while they still sample
         pause, deadline = FIRST, time.monotonic() + self.endpoint.patience
         away = [site for site in self.fleet.sites if site.trouble]
         while not (ready := self._each(self.fleet.sites, self._prepare)):
@@ -89,7 +104,7 @@ class Delivery:
                 raise no_answer(f"no server takes the weights ({self.fleet.named})", self.endpoint.patience)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST)
-        held, took = self._send(weights, ready)
+        held, took = self._send(weights, ready) if written is None else self._refer(*written, ready)
 
         def finish(site: Site) -> None:
             self._tell(site, "/finish_weight_update", weight_version=version_of(held))
@@ -154,7 +169,8 @@ class Delivery:
             site.shows_health = True
         self._paused.add(site)
         self._tell(site, "/pause?mode=wait")
-        self._addresses[site] = _address_seen_by(site)
+        if self._files is None:
+            self._addresses[site] = _address_seen_by(site)
         self._tell(site, "/update_weight_version", new_version=IN_TRANSIT)
         if self._servers.tell(site, "/start_weight_update", {}, self._key) is not None:
             # An update that another trainer broke off is in the way: one without a source fails, and ends it.
@@ -211,6 +227,16 @@ class Delivery:
             took = self._each(sites, lambda site: answers[site].result())
         return sent.fingerprint, took
 
+    def _refer(self, held: int, made: Written, sites: Sequence[Site]) -> tuple[int, list[Site]]:
+        """Has the servers read the version that was `made`. Returns `held`, and who read it."""
+        source = {
+            "version": made.version,
+            "digest": made.digest,
+            "timeout": self.endpoint.patience,
+            "proof": guard.signature(self._key, guard.stored(made.version, made.digest), b""),
+        }
+        return held, self._each(sites, lambda site: self._tell(site, "/update_weights", update_info=source))
+
     def _end(self, sites: Sequence[Site], told: Sequence[Future[None]]) -> None:
         """Waits for the answers of servers whose workers lost their lines, but not for long."""
         wait(told, timeout=health.ANSWER)
@@ -224,7 +250,10 @@ class Delivery:
         if status.isdigit() and status != "401":
             raise Unavailable(f"{site.url} takes weights from anybody who reaches its port; {START}")
         try:
-            self._tell(site, "/init_weight_transfer_engine", init_info={"temperature": self.temperature})
+            wanted: dict[str, Any] = {"temperature": self.temperature}
+            if self._files is not None:
+                wanted["files"] = self._files.dtype
+            self._tell(site, "/init_weight_transfer_engine", init_info=wanted)
         except R1Error as error:
             raise Unavailable(f"{error}; {START}") from error
 
@@ -233,6 +262,20 @@ class Delivery:
         refused = self._servers.tell(site, path, body, self._key)
         if refused is not None:
             raise R1Error(f"{site.url}{path}: {refused.why}")
+
+
+def _written(files: Writer, weights: Iterator[tuple[str, Any]]) -> tuple[int, Written]:
+    """The fingerprint of `weights`, and the version that they are in `files`."""
+    total = 0
+
+    def counted() -> Iterator[tuple[str, Any]]:
+        nonlocal total
+        for name, weight in weights:
+            total += fingerprint([weight.cpu()])
+            yield name, weight
+
+    made = files.write(counted())
+    return total % 2**64, made
 
 
 def _alone(site: Site) -> Servers:

@@ -1,9 +1,9 @@
 """vLLM servers on other devices as the sampler of a model under training.
 
 Weights go over after each update through vLLM's own interface for that (`/start_weight_update` and what
-follows), to `receiver.py` on the other side. Prompts go as token ids and token ids come back, and with each
-completion the name of the weights that drew it: a server that drew it with any others is asked no more until
-the next weights go over, and where there is no other the run ends.
+follows), or are written to a directory, to `receiver.py` on the other side. Prompts go as token ids and token
+ids come back, and with each completion the name of the weights that drew it: a server that drew it with any
+others is asked no more until the next weights go over, and where there is no other the run ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
+
+from stages.checkpoints.checkpoint import dtype_of
 from stages.inference.encoding import end_ids, load_tokenizer, named_ends
 from stages.inference.fingerprint import fingerprint
 from stages.inference.interface import Completion, Gathered, Request
@@ -26,7 +29,7 @@ from stages.inference.server.survey import addresses, at
 from stages.inference.vllm.weights import named_weights
 from stages.runtime.errors import R1Error
 from stages.runtime.report import Report
-from stages.settings.groups import Endpoint, Engine, Sampling, check
+from stages.settings.groups import Endpoint, Engine, Sampling, Transfer, check
 
 IN_FLIGHT = 64  # requests at once to each server
 NOT_FINITE = -9999.0  # what the server says for a log-probability that is none
@@ -45,8 +48,8 @@ class Drawn(NamedTuple):
 class ServerFollower:
     """`model` as the servers at `endpoint.base_url` serve it, to sample at `temperature`.
 
-    Of several ranks the one that `is_main` sends the weights. Of several servers one that is away gets them
-    when it is back, and samples from then on.
+    Of several ranks the one that `is_main` sends the weights, or writes them where `transfer` says. Of
+    several servers one that is away gets them when it is back, and samples from then on.
     Raises UsageError for what no server does, Unavailable where none can be reached or one does not take
     weights.
     """
@@ -57,6 +60,7 @@ class ServerFollower:
     temperature: float
     report: Report
     is_main: bool = True
+    transfer: Transfer = Transfer()
     revision = ""
 
     def __post_init__(self) -> None:
@@ -69,7 +73,15 @@ class ServerFollower:
         self.vocabulary = LARGEST  # until it has weights
         self._asked: Servers | None = None
         self._closed = False
+        self._kept_in: torch.dtype | None = None  # the type in a directory, else that of the model
         self._delivery = Delivery(self.fleet, self.endpoint, self.temperature, self.report, self._unfit)
+        if self.transfer.weights_dir is not None:
+            kind = self.transfer.weights_dtype
+            if kind == "auto":
+                kind = "bfloat16" if dtype_of(self.model) == "bfloat16" else "float32"
+            self._kept_in = getattr(torch, kind)
+            if self.is_main:
+                self._delivery.write_to(self.transfer.weights_dir, kind, self.model)
         self.limit = self._delivery.join(begin=self.is_main)
 
     def close(self) -> None:
@@ -83,6 +95,8 @@ class ServerFollower:
         """See `Follower`. Raises R1Error where no server takes the weights that were sent."""
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         weights = named_weights(model, gathered)
+        if self._kept_in is not None:
+            weights = ((name, weight.to(self._kept_in)) for name, weight in weights)
         self.fleet.ask_anew()
         if self.is_main:
             held = self._delivery.give(weights)

@@ -58,6 +58,11 @@ def source_of(host: str, port: int, once: str) -> str:
     return f"{host} {port} {once}"
 
 
+def stored(version: int, digest: str) -> str:
+    """What is signed of a version of the weights in a directory; `digest` is that of its index."""
+    return f"{version} {digest}"
+
+
 def is_open(path: str) -> bool:
     """Whether the page may be asked for without the secret."""
     return path.startswith("/") and path[1:].partition("/")[0] in OPEN

@@ -49,7 +49,7 @@ def looked_over(
         return records, []
     check_settings(settings, teacher)
     if samples:
-        check_follower(settings.engine, settings.endpoint)
+        check_follower(settings.engine, settings.endpoint, settings.transfer)
     given = [] if settings.rollouts else ready(settings.reward, scheduled=True)
     items = list(records)
     if not items:

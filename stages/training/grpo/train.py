@@ -13,7 +13,7 @@ import torch
 
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.evaluation.held_out import Timetable, identity, prompt_of, sampling_of, tell_shared, timetable
-from stages.inference.backends import open_follower, resolved
+from stages.inference.backends import Remote, open_follower, resolved
 from stages.inference.complete import Plan
 from stages.inference.encoding import fingerprint_of, load_tokenizer
 from stages.inference.interface import Follower
@@ -200,10 +200,8 @@ def _follower(scope: ExitStack, learner: Learner, plan: Plan, run: Run) -> Follo
         settings.model,
         None if policy.sharded else policy.unwrapped,
         separate=settings.one_step_off,
-        temperature=settings.sampling.temperature,
-        endpoint=settings.endpoint,
+        remote=Remote(settings.endpoint, settings.transfer, settings.sampling.temperature, run.is_main),
         report=run.report,
-        is_main=run.is_main,
     )
     scope.callback(backend.close)
     return backend

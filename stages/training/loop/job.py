@@ -25,7 +25,7 @@ from stages.training.policy import Policy
 # there is a digest.
 LOCAL = frozenset((
     "model", "teacher", "out", "deepspeed", "threads", "workers", "batch_size", "gpu_memory", "vllm", "tp",
-    "dp", "base_url", "patience", "request_timeout",
+    "dp", "base_url", "patience", "request_timeout", "weights_dir",
 ))  # fmt: skip
 S = TypeVar("S", bound=Any)
 RATE = 1e-5  # peak learning rate of supervised training, where none is given
