@@ -63,11 +63,8 @@ def theirs() -> None:
             entries[category] = {each["id"]: each for each in load_dataset_entry(category)}
         if isinstance(given, dict) and "replies" in given:
             entry = copy.deepcopy(entries[category][item["id"]])
-            print(
-                json.dumps(
-                    conversed(OpenAICompletionsHandler, ModelStyle.OPENAI_COMPLETIONS, judge, entry, item)
-                )
-            )
+            called.model_style = said.model_style = ModelStyle.OPENAI_COMPLETIONS
+            print(json.dumps(conversed(called if item["mode"] == "tools" else said, judge, entry, item)))
             continue
         if given is None:
             entry = copy.deepcopy(entries[category][item["id"]])
@@ -115,9 +112,9 @@ def theirs() -> None:
             print(json.dumps([None, f"{type(error).__name__}: {error}"]))
 
 
-def conversed(kind: Any, style: Any, judge: Any, entry: dict[str, Any], item: dict[str, Any]) -> list[Any]:
-    """Where the program asks a model turn by turn: what it was shown at each step, how many of its answers were
-    kept of each turn, and the verdict on them.
+def conversed(handler: Any, judge: Any, entry: dict[str, Any], item: dict[str, Any]) -> list[Any]:
+    """Where the program asks a model turn by turn: what it was shown at each step, how many of its answers
+    were kept of each turn, and the verdict on them.
     """
     replies, shown = iter(item["given"]["replies"]), []
     tools = item["mode"] == "tools"
@@ -135,15 +132,12 @@ def conversed(kind: Any, style: Any, judge: Any, entry: dict[str, Any], item: di
         usage = SimpleNamespace(prompt_tokens=1, completion_tokens=1)
         return SimpleNamespace(choices=[SimpleNamespace(message=message)], usage=usage), 0.0
 
-    handler = object.__new__(kind)
-    handler.is_fc_model, handler.registry_name = tools, f"m{item['number']}"
-    handler.model_name_underline_replaced = handler.registry_name
-    handler.model_style = style
+    handler.registry_name = handler.model_name_underline_replaced = f"m{item['number']}"
     handler._query_FC = handler._query_prompting = query
     ask_all = handler.inference_multi_turn_FC if tools else handler.inference_multi_turn_prompting
     with contextlib.redirect_stdout(io.StringIO()):
         kept, _ = ask_all(entry, False, True)
-    found = judge(handler, entry["id"], kept, item["ground_truth"], entry, "again", item["category"])
+    found = judge(handler, entry["id"], kept, item["ground_truth"], entry, "m", item["category"])
     return [shown, [len(steps) for steps in kept], bool(found["valid"])]
 
 
