@@ -65,6 +65,14 @@ class PerTest:
     memory: Annotated[int | None, suites.MEMORY] = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What of the completion is the program."""
+
+    part: Literal["summary", "whole"] = "summary"
+    language: Literal["auto", "python", "cpp"] = "auto"
+
+
 class Conditions(NamedTuple):
     """Under which a program is tested."""
 
@@ -88,8 +96,7 @@ def code(
     record: dict[str, Any],
     *,
     credit: Literal["all", "fraction"] = "all",
-    part: Literal["summary", "whole"] = "summary",
-    language: Literal["auto", "python", "cpp"] = "auto",
+    taken: Taken = Taken(),
     allowed: PerTest = PerTest(),
     compare: Comparison = "lines",
     tolerance: Annotated[float, Range(low=0, below=1)] = 1e-6,
@@ -112,7 +119,7 @@ def code(
         return Verdict(None, f"the tests cannot be read: {error}"[:300])
     if not suite.size:
         return Verdict(None, "the record has no tests")
-    program = (extract.whole if part == "whole" else extract.find)(record, suite, language)
+    program = (extract.whole if taken.part == "whole" else extract.find)(record, suite, taken.language)
     if isinstance(program, str):
         return Verdict(0.0, program)
     limits = Limits(

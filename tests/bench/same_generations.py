@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from stages.harness.judging import judged
 from stages.harness.tasks import load
 from stages.rewards.accuracy import accuracy
-from stages.rewards.code import code
+from stages.rewards.code import Taken, code
 from stages.rewards.mmlu_pro import mmlu_pro
 from stages.sandbox.box import PYTHON, Limits, Task, shared
 
@@ -191,7 +191,7 @@ def programs_of(given: Iterator[tuple[dict[str, Any], str, str]]) -> Iterator[It
     box, limits = shared("kernel"), Limits(seconds=6.0)
     for row, text, whole in given:
         task = Task((PYTHON, "-I", "-S", "-B", "main.py"), {"main.py": whole.encode()}, limits=limits)
-        ours = code({**row, "completion": text}, part="whole").value
+        ours = code({**row, "completion": text}, taken=Taken("whole")).value
         yield Item(str(row["task_id"]), ours, float(box.run(task).done), None, text[-60:])
 
 
