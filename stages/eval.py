@@ -262,21 +262,14 @@ def _sample(
     journal: Journal | None,
 ) -> None:
     """Samples, judges and counts the completions of what is measured."""
-    # Here and not above, as with the scorer: it takes a quarter of a second, and help has 150 ms.
-    from stages.scoring.again import asks_again, tried
-
     began, before = time.monotonic(), set(tally.rows)
     with contextlib.ExitStack() as scope:
         scored = judge(scope, each.rewards, settings.workers, report=report)
         made = model.completions(each.problems, each.plan, report=report, journal=journal)
-        judged = scored(made)
-        if asks_again(each.rewards):
-            once = replace(each.plan, samples=1)
-            judged = tried(
-                judged,
-                each.rewards,
-                lambda problems: scored(model.completions(problems, once, report=report, journal=journal)),
-            )
+        once = replace(each.plan, samples=1)
+        judged = scored.to_the_end(
+            made, lambda problems: model.completions(problems, once, report=report, journal=journal)
+        )
         keep(tally.count(judged, each.rewards, each.source, each.decide))
     if settings.timing and not (journal is not None and journal.taken):
         for key in set(tally.rows) - before:

@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.formats.choice_prompts import WHOLE
 from stages.formats.sources import hub_rows, local
+from stages.harness.official import Task
 from stages.records.jsonl import decode
 from stages.records.record import Record, bad_record, need, object_of, seed_of
 from stages.runtime.errors import BadInput, UsageError, naming
@@ -16,12 +17,9 @@ from stages.runtime.errors import BadInput, UsageError, naming
 SPLITS = ("validation", "train")  # the answers of its test are not published
 REWARDS = ("drop_f1",)
 SAMPLES = 1
-OFFICIAL = {  # openai/simple-evals
-    "preset": {"shots": 3},
-    "sampling": {"temperature": 0.5, "top_p": 1.0, "max_tokens": 2048},
-}
 FILES = {"validation": "reading/drop_dataset_dev.json", "train": "reading/drop_dataset_train.json"}
 MOST = 10  # examples
+DATE = ("day", "month", "year")
 ASKED = "You will be asked to read a passage and answer a question."
 SHOWN = " Some examples of passages and Q&A are provided below.\n\n# Examples"
 PASSAGE = "---\nPassage: {passage}\nQuestion: {question}\n"
@@ -84,6 +82,10 @@ def _rows(split: str, data: Path | None) -> Iterator[Record]:
     if path is None:
         yield from hub_rows("EleutherAI/drop", None, split, otherwise=FILES[split])
         return
+    yield from _published(path)
+
+
+def _published(path: Path) -> Iterator[Record]:
     with naming("read", path):
         text = path.read_bytes()
     try:
@@ -95,6 +97,25 @@ def _rows(split: str, data: Path | None) -> Iterator[Record]:
         for number, pair in enumerate(need(about, "qa_pairs", list, WHOLE), 1):
             row = {**object_of(pair), "passage": about.get("passage")}
             yield Record(row, place=f"{about.place}[{number}]")
+
+
+def _as_on_the_hub(path: Path) -> Iterator[Record]:
+    """The rows of the published file with the columns that the hub has."""
+    for row in _published(path):
+        about = {key: need(row, key, str, WHOLE) for key in ("query_id", "passage", "question")}
+        validated = [_column(object_of(each)) for each in row.get("validated_answers") or ()]
+        columns = {key: [each[key] for each in validated] for key in ("number", "date", "spans")}
+        answer = _column(object_of(row.get("answer")))
+        yield Record({**about, "answer": answer, "validated_answers": columns}, place=row.place)
+
+
+def _column(answer: dict[str, Any]) -> dict[str, Any]:
+    date, number = object_of(answer.get("date")), answer.get("number")
+    return {
+        "number": "" if number is None else str(number),
+        "date": {part: str(date.get(part) or "") for part in DATE},
+        "spans": [str(each) for each in answer.get("spans") or ()],
+    }
 
 
 def _answers(row: Record) -> list[list[str]]:
@@ -119,5 +140,8 @@ def _spans(answer: dict[str, Any]) -> tuple[str, ...]:
     if spans:
         return tuple(map(str, spans))
     date = object_of(answer.get("date"))
-    written = " ".join(str(date.get(part) or "") for part in ("day", "month", "year")).strip()
+    written = " ".join(str(date.get(part) or "") for part in DATE).strip()
     return (written,) if written else ()
+
+
+OFFICIAL = Task("drop", FILES, read=_as_on_the_hub)

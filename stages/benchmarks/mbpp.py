@@ -14,11 +14,12 @@ PARTS = {"test": (11, 510), "prompt": (1, 10), "validation": (511, 600), "train"
 SPLITS = tuple(PARTS)
 REWARDS = ("code",)
 SAMPLES = 4
-OFFICIAL = {  # greedy pass@1 after the three examples of the set's paper
+OFFICIAL = {  # greedy pass@1 after the three examples of the set's paper, as lm-eval's `mbpp` asks it
     "preset": {"shots": 3},
     "samples": 1,
+    "rewards": ("code:part=whole",),
     "template": "none",
-    "sampling": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 512, "stop": ("[DONE]",)},
+    "sampling": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256, "stop": ("[DONE]",)},
 }
 WHOLE = "take the published file"
 PROMPT = (
@@ -59,7 +60,7 @@ def _rows(split: str, data: Path | None, numbers: Container[int]) -> Iterator[Re
 
 def _prompt(row: Record) -> str:
     tests = "\n".join(need(row, "test_list", list, WHOLE))
-    return PROMPT.format(need(row, "text", str, WHOLE).strip(), tests)
+    return PROMPT.format(need(row, "text", str, WHOLE), tests)
 
 
 def _example(row: Record) -> str:

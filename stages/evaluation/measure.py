@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.checkpoints.template import choose_template
 from stages.evaluation.figures import Figures, origin_of
@@ -22,10 +23,38 @@ from stages.runtime.report import SILENT, Report
 from stages.runtime.threads import cores
 from stages.settings.groups import Sampling
 
+if TYPE_CHECKING:
+    from stages.scoring.scorer import Scorer
+
 # How the paper samples where it measures: arXiv 2501.12948, section on evaluation.
 SAMPLING = Sampling(temperature=0.6, top_p=0.95)
 EARNED = 512  # completions to a worker process: it takes a second to load what judges
 SAMPLES = 4  # completions of a problem whose source names no number
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores records, or passes them on where there is no `scorer`."""
+
+    scorer: Scorer | None
+
+    def __call__(self, records: Iterable[Record]) -> Iterable[Record]:
+        """The records, each scored."""
+        return records if self.scorer is None else self.scorer.score(records)
+
+    def to_the_end(
+        self, first: Iterable[Record], answered: Callable[[Iterable[Record]], Iterable[Record]]
+    ) -> Iterable[Record]:
+        """The scored completions of problems that a model may be asked more than once about (again.py).
+
+        `answered` gives a completion for each problem, in their order.
+        """
+        if self.scorer is None:
+            return first
+        # Here and not above: it takes a quarter of a second, and help has 150 ms.
+        from stages.scoring.again import tried
+
+        return tried(self(first), self.scorer, lambda problems: self(answered(problems)))
 
 
 def judge(
@@ -34,7 +63,7 @@ def judge(
     workers: int,
     count: int | None = None,
     report: Report = SILENT,
-) -> Callable[[Iterable[Record]], Iterable[Record]]:
+) -> Judge:
     """Scores records by `specs`, or passes them on where there are none. Ends its workers with `scope`, and
     says then what models that judge were asked.
 
@@ -42,7 +71,7 @@ def judge(
     `workers` than earn their start.
     """
     if not specs:
-        return lambda each: each
+        return Judge(None)
     from stages.scoring.scorer import Scorer
     from stages.scoring.spec import parts
 
@@ -56,7 +85,7 @@ def judge(
             report.note(each.told())
 
     scope.callback(tell)
-    return scorer.score
+    return Judge(scorer)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ class Task:
 
     `files` are the parts of the data that the task reads, each with the file of the data folder that has it,
     `columns` what the task calls a field of such a file. Where each of `parts` has a task, `{part}` in `name`
-    and `files` stands for it, and the field `part` of a row says which it is of.
+    and `files` stands for it, and the field `part` of a row says which it is of. `read` gives the rows of a
+    file that is no table, in the form that the task has from the hub.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Task:
     parts: tuple[str, ...] = ()
     part: str = ""
     shared: bool = False  # one task for all parts, of which each has its files
+    read: Callable[[Path], Iterator[Record]] | None = None
 
     def declared(self, benchmark: str, part: str) -> dict[str, Any]:
         """What the task says of the benchmark, as fields of `Benchmark`. UsageError for no such part."""
@@ -113,7 +115,7 @@ class Task:
 
     def _rows(self, path: Path) -> Iterator[Record]:
         (part,) = self.parts
-        for row in read_rows(str(path)):
+        for row in self.read(path) if self.read else read_rows(str(path)):
             if not self.part or row.get(self.part) == part:
                 yield row
 

@@ -1,4 +1,7 @@
-"""The program in a completion: its last block of code, or all of it where it is nothing but code."""
+"""The program in a completion: its last block of code, or all of it where it is nothing but code.
+
+Where a benchmark's own program looks for no block, it is the `whole` completion.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,14 @@ def find(record: dict[str, Any], suite: Suite, language: str = "auto") -> Progra
     if chosen == "python" and suite.prefix:
         source = _continued(source, suite)
     return Program(source, chosen)
+
+
+def whole(record: dict[str, Any], suite: Suite, language: str = "auto") -> Program:
+    """The completion as it stands, after the prompt where it continues that: what programs of benchmarks run
+    that look for no block. The language is the option's, else the problem's, else Python.
+    """
+    given = suite.language or "python" if language == "auto" else language
+    return Program(suite.prefix + str(record.get("prefill") or "") + record["completion"], given)
 
 
 def defines(source: str, name: str) -> bool:

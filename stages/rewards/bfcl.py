@@ -1,7 +1,8 @@
 """1 where the completion makes the calls that BFCL allows, 0 where not, by the leaderboard's own rules.
 
 For the problems of `r1 prompts bfcl`: of allowed calls (`ground_truth`) by its AST checker, in its categories
-of relevance and irrelevance by whether any call is made, in conversations by what the calls do. With `tools`
+of relevance and irrelevance by whether any call is made, in conversations by what the calls do: those of a
+completion of messages, or of one text after the steps in `steps_before`. With `tools`
 in the record a call is a turn's `tool_calls` or stands between `<tool_call>` tags; else it is `[f(a=1)]`,
 alone in the answer. The value stands as `bfcl/CATEGORY`, too, so that `r1 eval` has the figures of the
 leaderboard: its accuracies by category, `bfcl/live` and `bfcl/non_live`, which are means over problems and
@@ -16,19 +17,11 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from stages.grading.leaderboard import execution, java, javascript
+from stages.grading.leaderboard import answers, conversation, execution
 from stages.grading.leaderboard.checking import Language, Wrong, check_calls, unknown_form
-from stages.grading.leaderboard.decoding import (
-    Undecoded,
-    bracketed,
-    decode_tagged,
-    decode_turn,
-    decode_words,
-    well_formed,
-)
-from stages.language.thinking import split_thinking
-from stages.records.record import need
-from stages.records.turns import answer_turns, whole_words
+from stages.grading.leaderboard.decoding import Call, Undecoded, well_formed
+from stages.records.record import Record, need
+from stages.records.turns import Turn, answer_turns
 from stages.records.verdict import Counts, Example, Verdict
 from stages.runtime.errors import Unavailable
 
@@ -94,8 +87,12 @@ def quick(record: dict[str, Any]) -> Verdict | Counts | None:
     category = record.get("category")
     if why := _no_problem(record):
         return Verdict(None, why)
-    if category in MULTI_TURN and not isinstance(record["completion"], list):
-        return Verdict(None, f"{category} is judged by the messages of all turns; one turn was asked here")
+    if category in MULTI_TURN and isinstance(record["completion"], str):
+        try:
+            why = conversation.unfinished(record)
+        except (AttributeError, KeyError, TypeError) as error:
+            why = f"no conversation of BFCL in the published form ({error!r})"[:300]
+        return Verdict(None, why) if why else None
     return None if category in LANGUAGES or category in MULTI_TURN else _judged(record, "python")
 
 
@@ -121,7 +118,7 @@ def _judged(record: dict[str, Any], language: Language) -> Verdict | Counts:
             raise Wrong("the arguments of a call have no names")
         check_calls(
             record["function"], calls, record["ground_truth"], category=category, language=language,
-            underscores=_has_tools(record),
+            underscores=answers.has_tools(record),
         )  # fmt: skip
     except Undecoded as error:
         return _told(category, "irrelevance" in category, str(error))
@@ -131,67 +128,65 @@ def _judged(record: dict[str, Any], language: Language) -> Verdict | Counts:
 
 
 def _executed(record: dict[str, Any]) -> Verdict | Counts:
-    """The verdict on a conversation: each message of the user begins another turn."""
-    turns: list[list[list[str]]] = [[]]
+    """The verdict on a conversation."""
     try:
         classes, config = record["involved_classes"], record["initial_config"]
         known = execution.methods(classes)
         wanted = [execution.rewritten(each, known) for each in record["ground_truth"]]
-        for message in answer_turns(record, "a text, or a list of messages"):
-            if message["role"] == "user":
-                turns.append([])
-            elif message["role"] == "assistant":
-                with contextlib.suppress(Undecoded, Wrong):  # words that call nothing end the turn
-                    calls = _of_turn(message, _has_tools(record), "python")
-                    if calls and well_formed(calls):
-                        turns[-1].append(execution.written(calls, known, nested=not _has_tools(record)))
+        turns: list[list[list[str]]] = []
+        for steps in _steps(record):
+            turns.append([])
+            for calls in steps:
+                with contextlib.suppress(Undecoded):  # an object that is empty, of which there is no call
+                    turns[-1].append(execution.written(calls, known, nested=not answers.has_tools(record)))
         why = execution.fault(record["category"], classes, config, turns, wanted)
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         return Verdict(None, f"no conversation of BFCL in the published form ({error!r})"[:300])
     return _told(record["category"], not why, why or f"{len(turns)} turns")
 
 
+def _steps(record: dict[str, Any]) -> list[list[list[Call]]]:
+    """The calls of each step that makes some, by turns: in a completion of messages each of the user begins
+    another.
+    """
+    if isinstance(record["completion"], str):
+        spoken = conversation.steps_of(record)
+        found = [[conversation.calls_of(record, step) for step in steps] for steps in spoken]
+        return [[calls for calls in steps if calls] for steps in found]
+    turns: list[list[list[Call]]] = [[]]
+    for message in answer_turns(record, "a text, or a list of messages"):
+        if message["role"] == "user":
+            turns.append([])
+        elif message["role"] == "assistant":
+            with contextlib.suppress(Undecoded, Wrong):  # words that call nothing end the turn
+                calls = answers.of_turn(message, answers.has_tools(record), "python")
+                if calls and well_formed(calls):
+                    turns[-1].append(calls)
+    return turns
+
+
 def _calls(record: dict[str, Any], language: Language) -> list[dict[str, Any]]:
     """The calls of the completion, in all its turns. Raises Undecoded where it has none that can be read."""
     if isinstance(record["completion"], str):
         prefill = str(record.get("prefill") or "")
-        return _written(record["completion"], prefill, _has_tools(record), language)
+        return answers.of_text(record["completion"], prefill, answers.has_tools(record), language)
     found: list[dict[str, Any]] = []
     for turn in answer_turns(record, "a text, or a list of messages"):
         if turn["role"] == "assistant":
-            found += _of_turn(turn, _has_tools(record), language)
+            found += answers.of_turn(turn, answers.has_tools(record), language)
     return found
-
-
-def _of_turn(turn: dict[str, Any], tools: bool, language: Language) -> list[dict[str, Any]]:
-    beside = turn.get("tool_calls") if tools else None
-    return decode_turn(beside) if beside else _written(whole_words(turn), "", tools, language)
-
-
-def _written(text: str, prefill: str, tools: bool, language: Language) -> list[dict[str, Any]]:
-    whole = prefill + text if "<think>" in prefill else text
-    if whole.rfind("<think>") > whole.rfind("</think>"):
-        raise Wrong("no answer: the thinking never ends")
-    answer = split_thinking(text, prefill).answer
-    if tools:
-        return [*decode_tagged(answer)]
-    if language == "python":
-        return [*decode_words(answer)]
-    inside = bracketed(answer)[1:-1]
-    try:
-        return java.decode(inside) if language == "java" else javascript.decode(inside) or []
-    except (ValueError, RecursionError) as error:
-        raise Undecoded(f"no calls: {error}") from None
-
-
-def _has_tools(record: dict[str, Any]) -> bool:
-    """Whether a model was given tools; some problems have none to give."""
-    return record.get("tools") is not None
 
 
 def _told(category: str, right: bool, reason: str) -> Counts:
     parts = dict.fromkeys([category, *(["live"] if category in LIVE else [])], float(right))
     return Counts(float(right), reason[:300], parts)
+
+
+def again(record: Record) -> tuple[dict[str, Any], list[Turn]] | None:
+    """What a model is told after a step of a conversation; None where that is over or bfcl-eval not here."""
+    if record.get("category") not in MULTI_TURN or not isinstance(record.get("completion"), str):
+        return None
+    return conversation.told(record) if execution.here() else None
 
 
 def overall(mean: float, means: Mapping[str, float]) -> dict[str, float]:

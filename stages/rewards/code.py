@@ -31,6 +31,8 @@ EXAMPLES: list[Example] = [
     ({"test_list": ["assert inc(1) == 2"], "completion": "def inc(x):\n    return x + 1"}, {}, 1.0),
     ({"prompt": "def inc(x):\n", "entry_point": "inc", "completion": "    return x + 1\n",
       "test": "def check(f):\n    assert f(1) == 2"}, {}, 1.0),
+    ({"prompt": "def inc(x):\n", "entry_point": "inc", "completion": "```\n    return x + 1\n```",
+      "test": "def check(f):\n    assert f(1) == 2"}, {"part": "whole"}, 0.0),
     ({"verification_info": {"language": "python", "test_cases": [
       {"input": "[1, 2]", "output": "3", "type": "functional", "fn_name": "add"}]},
       "completion": "```python\nclass Solution:\n    def add(self, x):\n        return sum(x)\n```"}, {},
@@ -63,6 +65,14 @@ class PerTest:
     memory: Annotated[int | None, suites.MEMORY] = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What of the completion is the program."""
+
+    part: Literal["summary", "whole"] = "summary"
+    language: Literal["auto", "python", "cpp"] = "auto"
+
+
 class Conditions(NamedTuple):
     """Under which a program is tested."""
 
@@ -86,7 +96,7 @@ def code(
     record: dict[str, Any],
     *,
     credit: Literal["all", "fraction"] = "all",
-    language: Literal["auto", "python", "cpp"] = "auto",
+    taken: Taken = Taken(),
     allowed: PerTest = PerTest(),
     compare: Comparison = "lines",
     tolerance: Annotated[float, Range(low=0, below=1)] = 1e-6,
@@ -95,7 +105,9 @@ def code(
 ) -> Verdict:
     """Null where there are no tests, or they cannot be read or run.
 
-    `seconds` and `memory` (MiB) are for each test, `budget` is seconds for all of them.
+    The program is in the `summary`, what follows the thinking; or it is the `whole` completion as it stands,
+    as programs of benchmarks run it. `seconds` and `memory` (MiB) are for each test, `budget` is seconds for
+    all of them.
     Raises Unavailable where programs cannot be isolated here and `sandbox` is not "none".
     """
     verdict = quick(record, sandbox=sandbox)
@@ -107,7 +119,7 @@ def code(
         return Verdict(None, f"the tests cannot be read: {error}"[:300])
     if not suite.size:
         return Verdict(None, "the record has no tests")
-    program = extract.find(record, suite, language)
+    program = (extract.whole if taken.part == "whole" else extract.find)(record, suite, taken.language)
     if isinstance(program, str):
         return Verdict(0.0, program)
     limits = Limits(

@@ -88,7 +88,7 @@ def judgeable(problems: Iterable[Record], specs: Sequence[str]) -> Iterator[Reco
         read.append(problem)
         if not held(given, problem):
             raise bad_record(problem, *unheld(given))
-        why = lacking(problem, given)
+        why = lacking(problem, given, asked_on=True)
         if not why:
             break
     if why:
@@ -161,9 +161,12 @@ def check_held(
             report.note(f"--reward {part.text}: holds for no problem")
 
 
-def lacking(problem: Record, given: Sequence[Part], ever: Ever | None = None) -> str:
+def lacking(
+    problem: Record, given: Sequence[Part], ever: Ever | None = None, *, asked_on: bool = False
+) -> str:
     """Why a reward that counts can judge no completion of the problem, as an empty one shows; "" where all
     may that ever hold for it. Of an empty one `language` says nothing, so a cheap rule's probe decides then.
+    A model that is `asked_on` (again.py) may come to what can be judged.
 
     Only what is judged at once is asked: neither a user's function, nor a model, nor a program is run.
     """
@@ -182,6 +185,8 @@ def lacking(problem: Record, given: Sequence[Part], ever: Ever | None = None) ->
             for completion, _ in probes(problem, **part.options)[:1]:
                 verdict = judge(empty.adding(completion=completion), **part.options)
         if verdict is not None and verdict[0] is None:
+            if asked_on and part.again is not None and part.again(empty, **part.options) is not None:
+                continue
             return f"{part.name}: {verdict[1]}"
     return ""
 

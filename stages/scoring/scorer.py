@@ -125,6 +125,29 @@ class Scorer(AbstractContextManager["Scorer"]):
             if part.condition is not None and step is None:
                 part.condition.check()
 
+    def asked_next(
+        self, part: Part, records: Sequence[Record]
+    ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]] | str | None]:
+        """What `part` has a model asked after each judged completion (again.py): fields that the problem has
+        besides, and all turns of its prompt; None where that is nothing, and why where it is not known.
+
+        The workers find out, within their deadline. Raises as `score`.
+        """
+        jobs = [Job(self._message(part, [record], more=True), limit=part.deadline) for record in records]
+        try:
+            for job in jobs:
+                self.pool.add(job)
+            for record, job in zip(records, jobs, strict=True):
+                while job.answer is None:
+                    self.pool.step(None)
+                if "more" in job.answer:
+                    yield job.answer["more"]
+                else:
+                    (lost,) = self._answered(part, [record], job)
+                    yield lost.reason
+        finally:
+            self.pool.abandon()
+
     def _pass(
         self,
         groups_of: Iterable[list[Record]],
@@ -174,15 +197,15 @@ class Scorer(AbstractContextManager["Scorer"]):
             if verdicts is not None:
                 slot.verdicts[part.name] = verdicts
             else:
-                message = {
-                    "part": self.parts.index(part),
-                    "records": heard,
-                    "places": [place_of(record) for record in heard],
-                }
-                job = Job(encode(message), limit=part.deadline)
+                job = Job(self._message(part, heard), limit=part.deadline)
                 slot.jobs.append((part, job))
                 self.pool.add(job)
         return slot
+
+    def _message(self, part: Part, records: Sequence[Record], *, more: bool = False) -> bytes:
+        """What a worker is sent: to judge the records or, where `more`, to say what is asked after one."""
+        index, places = self.parts.index(part), [place_of(record) for record in records]
+        return encode({"part": index, "records": records, "places": places, "more": more})
 
     def _here(self, part: Part, batch: list[Record]) -> list[Verdict | Counts] | None:
         """The verdicts that cost no more than a call in this process."""

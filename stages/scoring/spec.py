@@ -54,6 +54,7 @@ class Part:
     options: dict[str, Any] = field(default_factory=dict)
     quick: Callable[..., Any] | None = None
     prepare: Callable[[], None] | None = None
+    again: Callable[..., Any] | None = None  # what a model is asked after a completion that was judged
     deadline: float | None = None  # seconds, where it keeps clocks of its own and --timeout is not for it
     group: bool = False
     batch: bool = False
@@ -165,6 +166,7 @@ def _function(spec: str, match: re.Match[str]) -> Part:
     return dataclasses.replace(
         made,
         quick=getattr(module, "quick", None),
+        again=getattr(module, "again", None),
         turns=getattr(module, "TURNS", False),
         deadline=None if own_clock is None else own_clock(**made.options),
     )

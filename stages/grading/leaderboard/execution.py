@@ -8,11 +8,14 @@ written as one that is not defined, and a call of it fails as it does there.
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
+import importlib.util
 import inspect
 import itertools
 import keyword
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from stages.formats.function_docs import CLASSES, INSTALL, PACKAGE
@@ -37,16 +40,46 @@ def fault(
     """
     if len(turns) != len(wanted):
         return f"{len(turns)} turns, not {len(wanted)}"
-    checker, execution = _module("multi_turn_checker"), _module("multi_turn_utils")
+    checker = _module("multi_turn_checker")
     # Its program writes the problem's id into the code that it runs: none of a record's own.
     entry = {"id": f"{category}_0", "initial_config": config, "involved_classes": list(classes)}
-    run = f"r1x{next(RUNS)}x"  # what its state is kept by, in the package's own module
-    try:
+    with _run() as run:
         found = checker.multi_turn_checker(turns, wanted, entry, category, run)
+    return "" if found["valid"] else str(found["error_message"])
+
+
+def results(
+    category: str, classes: Sequence[str], config: dict[str, Any], steps: Iterable[list[str]]
+) -> list[str]:
+    """What each call of the last of `steps`, as `written`, gives after those before it, as a text.
+
+    Raises Unavailable without the package.
+    """
+    execute, given = _module("multi_turn_utils").execute_multi_turn_func_call, []
+    with _run() as run:
+        for step in steps:
+            given, _ = execute(
+                step, config, list(classes), run, f"{category}_0", long_context="long_context" in category
+            )
+    # A text that looks like a call gets the name of the run's state written into it.
+    return [re.sub(rf"{run}\w+_instance\.", "", each) for each in given]
+
+
+@contextlib.contextmanager
+def _run() -> Iterator[str]:
+    """A name that the package keeps the state of one run by, in its own module."""
+    run = f"r1x{next(RUNS)}x"
+    execution = _module("multi_turn_utils")
+    try:
+        yield run
     finally:
         for key in [each for each in vars(execution) if each.startswith(run)]:
             delattr(execution, key)
-    return "" if found["valid"] else str(found["error_message"])
+
+
+def here() -> bool:
+    """Whether the package can be had, of which nothing is loaded yet."""
+    return importlib.util.find_spec(PACKAGE) is not None
 
 
 def methods(classes: Iterable[str]) -> set[str]:
@@ -68,23 +101,24 @@ def _module(name: str) -> Any:
         raise Unavailable(f"conversations of BFCL need bfcl-eval: {error}", install=INSTALL) from None
 
 
-def written(calls: Iterable[Call], known: set[str], *, nested: bool) -> list[str]:
+def written(calls: Iterable[Call], known: set[str] | None, *, nested: bool) -> list[str]:
     """Calls as the package runs them; `nested`, as where they were written in words, a value may be a call.
 
-    Raises Undecoded for an empty object as a value, of which the program makes none.
+    Without `known` they are only to be read, and every name stays. Raises Undecoded for an empty object as
+    a value, of which the program makes none.
     """
     value = _written if nested else lambda each, _: repr(each)
     return [_call(name, said, known, value) for call in calls for name, said in call.items()]
 
 
-def _call(name: str, said: dict[str, Any], known: set[str], value: Any) -> str:
+def _call(name: str, said: dict[str, Any], known: set[str] | None, value: Any) -> str:
     named = all(key.isidentifier() and not keyword.iskeyword(key) for key in said)
-    if name not in known or not named:
+    if known is not None and (name not in known or not named):
         return UNDEFINED
     return f"{name}({', '.join(f'{key}={value(each, known)}' for key, each in said.items())})"
 
 
-def _written(value: Any, known: set[str]) -> str:
+def _written(value: Any, known: set[str] | None) -> str:
     """An object of objects is what is left of a call within a call."""
     if not isinstance(value, dict):
         return repr(value)
