@@ -66,8 +66,8 @@ def make(rng: random.Random, difficulty: int, lang: str) -> Problem:
 
 
 def work(problem: Problem, plan: Plan, lang: str, rng: random.Random) -> Chain:
-    """Ways that miss the target, then one that reaches it, or where the text is wrong misses it too and is the
-    answer all the same. The check evaluates the expression."""
+    """Ways that miss the target, then one that reaches it, or in a wrong text misses it too and is the answer
+    all the same. The check evaluates the expression."""
     numbers, right = problem.data
     ways = _misses(numbers, right.value, rng.randint(1, FAILURES) if plan.backtracking else 0, rng)
     ways += _misses(numbers, right.value, 1, rng) if plan.wrong else [right]
