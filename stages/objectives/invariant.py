@@ -64,7 +64,8 @@ def _sizes(packed: Tensor) -> tuple[int, ...]:
     """
     key = packed.shape, packed.dtype, torch.get_num_threads()
     if key not in _found_sizes:
-        x, weight = _cancelling(max(OTHER_ROWS), *packed.shape, packed.dtype)
+        n, k = packed.shape
+        x, weight = _cancelling(max(OTHER_ROWS), n, k, packed.dtype)
         like = pack(weight, packed.dtype)
         turned = x.roll(5, 0)
 

@@ -2,7 +2,7 @@
 
     python tests/bench/exact.py [--pairs N] [--steps N] [--dtype bfloat16] [--model DIR]
 
-Each run is a process of its own, with the same model (by default a fresh one of 50,000 weights), the same
+Each run is a process of its own, with the same model (by default a fresh one of 650,000 weights), the same
 problems and as many threads; of each the first step warms up and is left out. A line for each pair gives the
 seconds of a step and of its two halves with and without, and their largest gap between sampler and trainer;
 the last line the medians of the pairs' ratios.
