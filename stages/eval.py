@@ -35,7 +35,7 @@ from stages.records.jsonl import Journal
 from stages.records.notes import Notes
 from stages.records.problem import first_checked
 from stages.records.record import Record
-from stages.runtime.errors import BadInput, NoRecords, Unavailable, UsageError
+from stages.runtime.errors import BadInput, NoRecords, R1Error, Unavailable, UsageError
 from stages.runtime.report import SILENT, Report, speed
 from stages.runtime.results import Results, Table
 from stages.settings.groups import Adapter, Endpoint, Engine, Sampling
@@ -227,21 +227,26 @@ def run(
             _read_apart(tally, lambda records: records, settings, report)
         # This and what follows within, so that --save FILE does not appear.
         if all(row.apart for row in tally.rows.values()):
-            if lacking:
-                raise Unavailable(_told(lacking))
-            if settings.benchmark:
-                raise BadInput(
-                    "no problems are left to measure on",
-                    place=", ".join(settings.benchmark),
-                    remedy="see what --shard leaves of them, and the examples of --compare-shots",
-                )
-            raise NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
+            raise _nothing(settings, lacking)
         bases = _bases(tally, settings.against) if settings.against is not None else []
         if settings.contamination is not None:
             _look_through(settings.contamination, tally, report)
         if settings.curves is not None or settings.png is not None:
             _curve(tally, settings, report)
     return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
+
+
+def _nothing(settings: Settings, lacking: Collection[str]) -> R1Error:
+    """The error where there is no completion."""
+    if lacking:
+        return Unavailable(_told(lacking))
+    if settings.benchmark:
+        return BadInput(
+            "no problems are left to measure on",
+            place=", ".join(settings.benchmark),
+            remedy="see what --shard leaves of them, and the examples of --compare-shots",
+        )
+    return NoRecords("no completions to measure", remedy="give scored records, or -m and --benchmark")
 
 
 def _curve(tally: Tally, settings: Settings, report: Report) -> None:
