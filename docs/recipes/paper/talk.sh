@@ -34,8 +34,9 @@ pairs() { # NAME WORTH [SHOWN OWN]: the best and the worst by WORTH of the base'
 }
 
 labels() { # NAME OWN: each reply of the base, safe or not
-  [ -e "$here/$1.jsonl" ] || jq -c '{prompt, completion, label: .rewards["world/harmless"]}' \
-    "$here/$2.jsonl" > "$here/$1.jsonl"
+  [ -e "$here/$1.jsonl" ] && return
+  jq -c '{prompt, completion, label: .rewards["world/harmless"]}' "$here/$2.jsonl" > "$here/$1.partial"
+  mv "$here/$1.partial" "$here/$1.jsonl"
 }
 
 taught() { # NAME EXAMPLES, then what else r1 reward-model takes

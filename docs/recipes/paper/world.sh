@@ -46,7 +46,7 @@ texts() { # NAME FAMILY THINK QUICK, then what else r1 prompts takes: so many th
   local noisy=(--split train --set worked=noisy)
   problems "$1-thinking" "$2" "$3" "${noisy[@]}" --set think=1 --set wrong=0 "${@:5}"
   problems "$1-quick" "$2" "$4" "${noisy[@]}" --set think=0 --set wrong=0.6 "${@:5}"
-  [ -e "$here/$1.jsonl" ] || cat "$here/$1"-{thinking,quick}.jsonl > "$here/$1.jsonl"
+  cat "$here/$1"-{thinking,quick}.jsonl > "$here/$1.jsonl"
 }
 
 shots() { # FILE: three texts of an author become one, two as examples before the third
