@@ -25,12 +25,10 @@ sums test-4 "$TESTED" 4 --split test
 sums stepped "$STEPPED" 4 --split train
 tree=$here/tree
 mkdir -p "$tree"
-if [ ! -e "$tree/figures.jsonl" ]; then
-  MODEL=$here/zero PROBLEMS=$here/stepped.jsonl TEST=$here/test-4.jsonl OUT=$tree NUMBER=$SAMPLES EPOCHS=2 \
-    BATCH=32 MAX_TOKENS=128 "$paper/../step-scorer.sh" > "$tree/figures.partial"
-  mv "$tree/figures.partial" "$tree/figures.jsonl"
-fi
+made "$tree/figures.jsonl" env MODEL="$here/zero" PROBLEMS="$here/stepped.jsonl" TEST="$here/test-4.jsonl" \
+  OUT="$tree" NUMBER="$SAMPLES" EPOCHS=2 BATCH=32 MAX_TOKENS=128 "$paper/../step-scorer.sh"
 
+# A beginning ends in a comma: the space after it belongs to the next token.
 steps() { # NAME SAMPLES: so many next steps of each beginning in open.jsonl, and what the scorer gives them
   r1 generate -m "$here/zero" -t none -n "$2" --stop ", " --max-tokens 128 --batch-size 256 --seed "$SEED" \
     --resume -o "$tree/$1.jsonl" "$tree/open.jsonl"
@@ -44,7 +42,8 @@ judged() { # the chains on stdin, as answers
 }
 
 # beam-N.jsonl has the beginnings that are kept after N steps; drawn-N.jsonl what they were chosen from.
-jq -c '. + {problem: .id, asked: .prompt, begun: "", ended: false}' "$here/test-4.jsonl" > "$tree/beam-0.jsonl"
+made "$tree/beam-0.jsonl" \
+  jq -c '. + {problem: .id, asked: .prompt, begun: "", ended: false}' "$here/test-4.jsonl"
 last=$tree/beam-0.jsonl
 for ((depth = 1; depth <= DEPTH; depth++)); do
   jq -e 'select(.ended | not)' "$last" > /dev/null || break
@@ -64,7 +63,7 @@ jq -cn '[inputs] | group_by(.problem)[] | max_by(.reward // 0) | .id = .problem'
   > "$here/claim-14.found.jsonl"
 
 # trees-N.jsonl has the trees after N rounds; tried-N.jsonl what they have grown by in the round.
-python "$scripts/tree_search.py" begin "$here/test-4.jsonl" > "$tree/trees-0.jsonl"
+made "$tree/trees-0.jsonl" python "$scripts/tree_search.py" begin "$here/test-4.jsonl"
 for ((round = 1; round <= ROUNDS; round++)); do
   trees=$tree/trees-$round.jsonl
   [ ! -e "$trees" ] || continue

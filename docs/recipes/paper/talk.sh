@@ -9,10 +9,7 @@ replies() { # talk.jsonl, talk-shown.jsonl with a good reply to each, talk-base.
   base
   problems talk-shown chat "$TALKS" --split train --set worked=clean
   problems test-talk chat "$TESTED" --split test
-  if [ ! -e "$here/talk.jsonl" ]; then
-    jq -c 'del(.completion)' "$here/talk-shown.jsonl" > "$here/talk.partial"
-    mv "$here/talk.partial" "$here/talk.jsonl"
-  fi
+  made "$here/talk.jsonl" jq -c 'del(.completion)' "$here/talk-shown.jsonl"
   SAMPLES=4 measure talk-base base talk
   if [ ! -d "$here/plain" ]; then # a reward model reads a reply as the base does: right after its prompt
     rm -rf "$here/plain.new"
@@ -34,9 +31,7 @@ pairs() { # NAME WORTH [SHOWN OWN]: the best and the worst by WORTH of the base'
 }
 
 labels() { # NAME OWN: each reply of the base, safe or not
-  [ -e "$here/$1.jsonl" ] && return
-  jq -c '{prompt, completion, label: .rewards["world/harmless"]}' "$here/$2.jsonl" > "$here/$1.partial"
-  mv "$here/$1.partial" "$here/$1.jsonl"
+  made "$here/$1.jsonl" jq -c '{prompt, completion, label: .rewards["world/harmless"]}' "$here/$2.jsonl"
 }
 
 taught() { # NAME EXAMPLES, then what else r1 reward-model takes

@@ -31,6 +31,12 @@ sized world "DOCUMENTS=$DOCUMENTS STEPS=$STEPS TESTED=$TESTED SAMPLES=$SAMPLES"
 sized train "LEARNED=$LEARNED"
 draw=(-t none --temperature 1 --top-p 1 --batch-size 256 --seed "$SEED")
 
+made() { # FILE COMMAND...: what the command prints, whole or not at all, and once
+  [ -e "$1" ] && return
+  "${@:2}" > "$1.partial"
+  mv "$1.partial" "$1"
+}
+
 problems() { # NAME FAMILY NUMBER, then what else r1 prompts takes
   local english=(--set chinese=0)
   [[ " ${*:4} " != *" chinese="* ]] || english=()
@@ -46,7 +52,7 @@ texts() { # NAME FAMILY THINK QUICK, then what else r1 prompts takes: so many th
   local noisy=(--split train --set worked=noisy)
   problems "$1-thinking" "$2" "$3" "${noisy[@]}" --set think=1 --set wrong=0 "${@:5}"
   problems "$1-quick" "$2" "$4" "${noisy[@]}" --set think=0 --set wrong=0.6 "${@:5}"
-  cat "$here/$1"-{thinking,quick}.jsonl > "$here/$1.jsonl"
+  made "$here/$1.jsonl" cat "$here/$1"-{thinking,quick}.jsonl
 }
 
 shots() { # FILE: three texts of an author become one, two as examples before the third
