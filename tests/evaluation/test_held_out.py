@@ -144,8 +144,9 @@ def test_an_evaluation_starts_no_more_workers_than_earn_it(
     specs: tuple[str, ...], count: int | None, size: int
 ) -> None:
     with contextlib.ExitStack() as scope:
-        scored: Any = judge(scope, specs, 8, count)
-        assert scored.__self__.pool.size == size
+        scorer = judge(scope, specs, 8, count).scorer
+        assert scorer is not None
+        assert scorer.pool.size == size
 
 
 def line(step: int, rate: float | None, reward: float = 0.0, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import importlib.util
 import inspect
 import itertools
 import keyword
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -61,20 +60,25 @@ def results(
             given, _ = execute(
                 step, config, list(classes), run, f"{category}_0", long_context="long_context" in category
             )
-    # A text that looks like a call gets the name of the run's state written into it.
-    return [re.sub(rf"{run}\w+_instance\.", "", each) for each in given]
+        for state in _states(run):  # whose name is written into a text that looks like a call
+            given = [each.replace(f"{state}.", "") for each in given]
+    return list(given)
 
 
 @contextlib.contextmanager
 def _run() -> Iterator[str]:
     """A name that the package keeps the state of one run by, in its own module."""
     run = f"r1x{next(RUNS)}x"
-    execution = _module("multi_turn_utils")
     try:
         yield run
     finally:
-        for key in [each for each in vars(execution) if each.startswith(run)]:
-            delattr(execution, key)
+        for state in _states(run):
+            delattr(_module("multi_turn_utils"), state)
+
+
+def _states(run: str) -> list[str]:
+    """The names in the package's module under which it keeps the state of a run."""
+    return [each for each in vars(_module("multi_turn_utils")) if each.startswith(run)]
 
 
 def here() -> bool:
