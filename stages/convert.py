@@ -10,7 +10,9 @@ dequantised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -129,22 +131,7 @@ def _of_gguf(file: Path, out: Path, options: dict[str, Any], resume: bool, repor
     with from_gguf.reading(file):
         described, _ = from_gguf.metadata(file)
         inputs = {"file": file.name, "bytes": file.stat().st_size, **described}
-        done = completed(out, "convert", options=options, resume=resume, **inputs)
-    if done is not None:
-        report.summary(f"{out} is complete already")
-        return done
-    with appearing(out) as directory:
-        parameters = from_gguf.write(file, directory, **options)
-        manifest = write_manifest(
-            directory,
-            stage="convert",
-            options=options,
-            parent=None,
-            inputs=inputs,
-            metrics={"parameters": parameters},
-        )
-    report.summary(f"{file.name} → {out}: {parameters / 1e6:.1f}M parameters in {options['dtype']}")
-    return Checkpoint(out, manifest)
+    return _whole(out, partial(from_gguf.write, file), options, inputs, file.name, resume, report)
 
 
 def _of_version(
@@ -159,12 +146,25 @@ def _of_version(
         "shard_size": shard_size,
     }
     inputs = from_version.inputs_of(made_of)
+    return _whole(out, partial(from_version.write, made_of), options, inputs, str(source), resume, report)
+
+
+def _whole(
+    out: Path,
+    write: Callable[..., int],
+    options: dict[str, Any],
+    inputs: dict[str, Any],
+    source: str,
+    resume: bool,
+    report: Report,
+) -> Checkpoint:
+    """The checkpoint `out` of what `write` puts into a directory, which returns how many weights that has."""
     done = completed(out, "convert", options=options, resume=resume, **inputs)
     if done is not None:
         report.summary(f"{out} is complete already")
         return done
     with appearing(out) as directory:
-        parameters = from_version.write(made_of, directory, **options)
+        parameters = write(directory, **options)
         manifest = write_manifest(
             directory,
             stage="convert",
