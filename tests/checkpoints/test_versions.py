@@ -200,7 +200,6 @@ def test_a_writer_killed_at_any_instant_leaves_whole_versions_and_goes_on(tmp_pa
         assert there[-1] > seen, "a number is never used twice"
         seen = there[-1]
         readable = [version for version in there if len(read(tmp_path, version)) == len(fresh())]
-        # One that is removed may lack its base for the moment between the two.
         assert readable == there
     assert len(there) <= 2 * 4 + 2
 

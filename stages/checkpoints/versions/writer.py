@@ -156,9 +156,11 @@ class Writer:
         return Written(version, hashlib.sha256(text).hexdigest(), size + len(text), previous is None)
 
     def _retire(self) -> None:
-        """Removes what is before the last base but one: the index first, so that no version looks whole."""
+        """Removes what is before the last base but one: the last first, and of each the index first, so that
+        wherever it is stopped each version that has an index is whole.
+        """
         self._bases = self._bases[-2:]
-        for version in layout.versions(self.directory):
+        for version in reversed(layout.versions(self.directory)):
             if version < self._bases[0]:
                 layout.index_of(self.directory, version).unlink()
                 layout.weights_of(self.directory, version).unlink(missing_ok=True)
