@@ -63,7 +63,7 @@ trap 'kill -- -$beside 2> /dev/null || true' EXIT
 base base 72000 --hidden 128
 OUT=$OUT/taste PROMPTS=$GENERAL RATING=world HELPFULNESS='.rewards["world/helpful"]' \
   HARMLESSNESS='.rewards["world/harmless"]' "$here/reward-models.sh"
-FINAL_STEPS=40 PLEASING=15 "$here/r1.sh"
+FINAL_STEPS=100 PLEASING=30 "$here/r1.sh"
 wait "$beside" || { tail -5 "$OUT/beside.log" >&2; exit 1; }
 trap - EXIT
 unset OMP_NUM_THREADS

@@ -27,10 +27,10 @@ asked() { # FILE SOURCE NUMBER, then what else r1 prompts takes
 }
 asked train sum=3+fact "$TRAIN" --split train --set difficulty=2-4
 asked test sum=2+fact+chat "$TESTED" --split test --set difficulty=2-4
-asked general chat "$((TRAIN / 2))" --split train --set difficulty=2-4
-asked cold sum=2+fact+chat "$((TRAIN / 2))" --split train --set difficulty=2-4 --set worked=clean
-asked written chat "$((TRAIN / 2))" --split train --set difficulty=2-4 --set worked=noisy --set wrong=0.2
-asked rude chat "$((TRAIN / 2))" --split train --set difficulty=2-4 --set worked=noisy --set wrong=0.5
+asked general chat "$((TRAIN / 4))" --split train --set difficulty=2-4
+asked cold sum=2+fact+chat "$((TRAIN / 4))" --split train --set difficulty=2-4 --set worked=clean
+asked written chat "$((TRAIN / 4))" --split train --set difficulty=2-4 --set worked=noisy --set wrong=0.2
+asked rude chat "$((TRAIN / 4))" --split train --set difficulty=2-4 --set worked=noisy --set wrong=0.5
 export OUT SEED STYLE=think-answer REWARD=world CONFIG MODEL FINAL_STEPS PLEASING
 export PROBLEMS=$OUT/train.jsonl TEST=$OUT/test.jsonl COLD=$OUT/cold.jsonl
 export GENERAL=$OUT/general.jsonl WRITTEN=$OUT/written.jsonl HELPFUL=$OUT/taste/helpful SAFE=$OUT/taste/safe
