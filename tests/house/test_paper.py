@@ -54,9 +54,9 @@ def test_the_mean_of_four_values_by_hand() -> None:
     assert p == pytest.approx(1 - 2 / math.pi * (x / (1 + x * x) + math.atan(x)), rel=1e-9)
 
 
-def test_values_that_do_not_differ_have_the_sign_test() -> None:
-    assert t_test["t_test"]([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0, 0.25, 3)
-    assert t_test["t_test"]([0.0, 0.0]) == (0.0, 0.0, 0.0, 1.0, 2)
+def test_values_that_do_not_differ_have_the_sign_test_and_no_interval() -> None:
+    assert t_test["t_test"]([2.0, 2.0, 2.0]) == (2.0, None, None, 0.25, 3)
+    assert t_test["t_test"]([0.0, 0.0]) == (0.0, None, None, 1.0, 2)
     assert t_test["t_test"]([4.0]) == (4.0, None, None, None, 1)
 
 
@@ -95,6 +95,20 @@ def test_a_line_without_a_value_is_an_error_with_its_place(tmp_path: Path) -> No
     assert done.returncode == 65
     assert f"{tmp_path / 'bad.jsonl'}:2: " in done.stderr
     assert not done.stdout
+
+
+def test_units_of_one_file_alone_are_counted(tmp_path: Path) -> None:
+    for name, units in {"a": "xyz", "b": "wxy"}.items():
+        lines = [json.dumps({"unit": unit, "value": ord(unit) ** 2}) for unit in units]
+        (tmp_path / name).write_text("\n".join(lines))
+    done = subprocess.run(
+        [sys.executable, str(PAPER / "t_test.py"), str(tmp_path / "a"), str(tmp_path / "b")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "t_test: 2 of 4 units, as w, are in one file alone\n"
+    assert json.loads(done.stdout)["units"] == 2
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -5,11 +5,12 @@
 Each file has lines `{"unit": NAME, "value": NUMBER}`; the values of a unit are averaged first, as they are
 not independent. With SECOND the units of both files are paired, and the effect is FIRST less SECOND; with
 --ratio it is FIRST over SECOND: the geometric mean of the units' ratios, whose values must be above 0. With
---slope it is how much FIRST rises with SECOND: the slope of least squares over the units.
+--slope it is how much FIRST rises with SECOND: the slope of least squares over the units. Units that one file
+alone has are left out, and counted on standard error.
 Prints `{"effect", "low", "high", "p", "units"}`: the 95 % interval and the two-sided p-value. Where all units
-differ by the same amount, t is not defined: p is then that of the exact sign-flip test, 2 of 2^units. With
-fewer than two units (three for a slope, whose error must not be 0) there is no interval and no p: they are
-null. Ends with 65 for a line that is not so.
+differ by the same amount, t is not defined: there is no interval, and p is that of the exact sign-flip test,
+2 of 2^units. With fewer than two units (three for a slope, whose error must not be 0) there is no p either.
+What there is not is null. Ends with 65 for a line that is not so.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def t_test(values: list[float]) -> Tested:
         return Tested(values[0] if values else None, None, None, None, units)
     mean, spread = fmean(values), stdev(values)
     if spread <= 1e-12 * abs(mean):
-        return Tested(mean, mean, mean, 1.0 if mean == 0 else 2.0 ** (1 - units), units)
+        return Tested(mean, None, None, 1.0 if mean == 0 else 2.0 ** (1 - units), units)
     error = spread / math.sqrt(units)
     half = quantile(0.975, units - 1) * error
     return Tested(mean, mean - half, mean + half, two_sided_p(mean / error, units - 1), units)
@@ -108,11 +109,17 @@ def main() -> None:
     if asked.slope and not asked.second:
         parser.error("--slope needs SECOND")
     try:
-        second = means(asked.second) if asked.second else None
-        tested = compared(means(asked.first), second, ratio=asked.ratio, rise=asked.slope)
+        first, second = means(asked.first), means(asked.second) if asked.second else None
+        tested = compared(first, second, ratio=asked.ratio, rise=asked.slope)
     except (OSError, ValueError) as error:
         print(f"t_test: {error}", file=sys.stderr)
         raise SystemExit(65) from error
+    alone = first.keys() ^ second.keys() if second is not None else ()
+    if alone:
+        known = len(alone) + tested.units
+        print(
+            f"t_test: {len(alone)} of {known} units, as {min(alone)}, are in one file alone", file=sys.stderr
+        )
     print(json.dumps(tested._asdict()))
 
 
