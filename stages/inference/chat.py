@@ -84,13 +84,14 @@ def _forms(messages: Sequence[Turn], thinking: str) -> Iterator[list[Turn]]:
                 {
                     **turn,
                     **({"content": words_of(turn)} if flat else {}),
-                    **({"tool_calls": _calls(turn, as_text)} if turn.get("tool_calls") else {}),
+                    **({"tool_calls": calls_of(turn, as_text=as_text)} if turn.get("tool_calls") else {}),
                 }
                 for turn in clean
             ]
 
 
-def _calls(turn: Turn, as_text: bool) -> list[Any]:
+def calls_of(turn: Turn, *, as_text: bool) -> list[Any]:
+    """The `tool_calls` of a turn, their arguments as JSON text, or as an object where the text is one."""
     return [
         {**call, "function": _arguments(call["function"], as_text)}
         if isinstance(call.get("function"), dict)

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from stages.inference.chat import calls_of
 from stages.records.templates import Rendered
-from stages.records.turns import ASIDE
+from stages.records.turns import ASIDE, Turn
 from stages.settings.groups import Sampling
 
 # The model's own generation_config.json would change what is drawn, unless each setting is given.
@@ -64,9 +65,7 @@ def body_of(
     if prompt.text is not None:
         body["prompt"] = prompt.text
     else:
-        body["messages"] = [
-            {key: value for key, value in turn.items() if key not in ASIDE} for turn in prompt.messages
-        ]
+        body["messages"] = list(map(_message, prompt.messages))
         if prompt.tools:
             body["tools"] = prompt.tools
     if vllm:
@@ -94,6 +93,12 @@ def body_of(
         del body["max_tokens"]
     body |= extra
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _message(turn: Turn) -> Turn:
+    """A turn as servers take it: the arguments of its calls are JSON text."""
+    shown = {key: value for key, value in turn.items() if key not in ASIDE}
+    return shown | {"tool_calls": calls_of(turn, as_text=True)} if turn.get("tool_calls") else shown
 
 
 def read(reply: Any) -> Answer:
