@@ -11,7 +11,12 @@ here=$(dirname "$0")
 : "${PROBLEMS:?problems to train on}" "${TEST:?held-out problems}"
 : "${OUT:=runs/distill}" "${CONFIG:=$here/7b.toml}" "${SEED:=0}" "${STYLE:=think}" "${RL_STEPS:=0}"
 : "${REWARD:=}"
-rule=${REWARD:-accuracy} rule=${rule%%[:* ]*} # its name
+rule=${REWARD:-accuracy} # its name: what it is called, the function of a file, or the word before its options
+case $rule in
+  *" as "*) rule=${rule##* as } rule=${rule%% *} ;;
+  *.py:*) rule=${rule#*.py:} rule=${rule%%[:* ]*} ;;
+  *) rule=${rule%%[:* ]*} ;;
+esac
 measure() { # NAME
   [ -e "$OUT/eval/$1.jsonl" ] || r1 eval --config "$CONFIG" -m "$OUT/$1" -b "$TEST" \
     ${REWARD:+--reward "$REWARD"} --save "$OUT/eval/$1.jsonl" --seed "$SEED"

@@ -19,7 +19,12 @@ here=$(dirname "$0")
 : "${COLD:=}" "${COLD_FROM:=$MODEL}" "${COLD_MIXING:=0.1}" "${FINAL_STEPS:=}"
 : "${GENERAL:=}" "${WRITTEN:=}" "${REASONING_SHARE:=3}"
 mkdir -p "$OUT/samples"
-rule=${REWARD:-accuracy} rule=${rule%%[:* ]*} # its name
+rule=${REWARD:-accuracy} # its name: what it is called, the function of a file, or the word before its options
+case $rule in
+  *" as "*) rule=${rule##* as } rule=${rule%% *} ;;
+  *.py:*) rule=${rule#*.py:} rule=${rule%%[:* ]*} ;;
+  *) rule=${rule%%[:* ]*} ;;
+esac
 rewards=(--reward "${REWARD:-accuracy}" --reward "format:style=$STYLE" --reward language:empty=0)
 if [ -n "$GENERAL" ]; then
   : "${HELPFUL:?the reward model for helpfulness}" "${SAFE:?the reward model for harmlessness}"
