@@ -457,11 +457,13 @@ def test_it_works_for_an_ordinary_user(tmp_path: Path) -> None:
         }
         attacks |= {name: HOARDING + HOARDS[name] for name in HOARDED}
         script = (
-            "from stages.sandbox.box import *\nwith Box() as box:\n"
+            "from stages.sandbox.box import *\nfrom stages.sandbox.warm import FLAGS\nwith Box() as box:\n"
             f"  for name, source in {attacks!r}.items():\n"
             "    limits = Limits(seconds=5 if name in ('streams',) else 1, memory=256 << 20, processes=32)\n"
             "    files = {'main.py': source.encode()}\n"
-            "    o = box.run(Task((PYTHON, '-I', '-S', '-B', 'main.py'), files, limits=limits))\n"
+            "    start = 'exec(open(\\'main.py\\').read())'\n"
+            "    task = Task((PYTHON, *FLAGS, '-c', start), files, warm='program', limits=limits)\n"
+            "    o = box.run(task)\n"
             "    assert b'out' not in o.stdout, (name, o)\n"
             "    assert o.memory < 512 << 20, (name, o)\n"
             "    o = box.run(Task((PYTHON, '-I', '-S', '-c', 'print(input())'), stdin=b'fine'))\n"
