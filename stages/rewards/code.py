@@ -239,7 +239,8 @@ def _checked(got: str, pair: suites.Pair, checker: str, under: Conditions) -> Re
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
     start = START.replace("['main.py']", "['main.py', 'input', 'wanted', 'got']")
     argv = (*RUN["python"][:-1], start)
-    outcome = under.box.run(Task(argv, files, warm="program", limits=replace(under.limits, seconds=30.0)))
+    run = Task(argv, files, warm="program", limits=replace(under.limits, seconds=30.0))
+    outcome = under.box.beside().run(run)  # it shares nothing with what it judges
     words = outcome.stdout.split()
     try:
         score = float(words[-1]) if outcome.done and words else math.nan

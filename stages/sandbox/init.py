@@ -59,14 +59,19 @@ def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool
     except (EOFError, BrokenPipeError):
         pass  # nobody waits for the outcome any more
     except OSError as error:
-        with contextlib.suppress(OSError):
-            wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
+        say_broken(channel, error)
     finally:
         if source is None:
             if not isolated and folder != "/tmp":
                 shutil.rmtree(folder, ignore_errors=True)
             os._exit(0)
     raise AssertionError  # the process has ended
+
+
+def say_broken(channel: socket.socket, error: OSError) -> None:
+    """Answers that a program could not be run."""
+    with contextlib.suppress(OSError):
+        wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
 
 
 def _private_mounts(disk: int) -> int:
@@ -285,14 +290,15 @@ def _wear(fds: list[int], failed: int, proc: int) -> None:
 
 
 def _limit(task: dict[str, Any], isolated: bool) -> None:
-    seconds = int(task["seconds"]) + 2
+    seconds, stack = int(task["seconds"]) + 2, min(STACK, task["memory"] // 8)
+    kernel.give_stacks(stack)
     wanted = {
         resource.RLIMIT_AS: (task["memory"], task["memory"]),
         resource.RLIMIT_CPU: (seconds, seconds + 1),
         resource.RLIMIT_FSIZE: (task["disk"], task["disk"]),
         resource.RLIMIT_NPROC: (task["processes"], task["processes"]),
         resource.RLIMIT_NOFILE: (FILES, FILES),
-        resource.RLIMIT_STACK: (min(STACK, task["memory"] // 8), task["memory"]),
+        resource.RLIMIT_STACK: (stack, task["memory"]),
         resource.RLIMIT_CORE: (1, 1),  # 1, not 0: a handler behind a pipe is not called either
         resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),

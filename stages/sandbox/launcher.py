@@ -67,11 +67,18 @@ def main() -> str:
 
 def _serve(handed: list[int], rules: bytes, isolated: bool) -> str | None:
     """Forks the process that will run the program; what it does is in init.py."""
-    if kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork():
+    channel = socket.socket(fileno=handed[0])
+    try:
+        parent = kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork()
+    except OSError as error:  # the outcome says so, and the next program may be luckier
+        init.say_broken(channel, error)
+        parent = True
+    if parent:
+        channel.detach()  # main closes it
         return None
     # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read it.
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    return init.serve(socket.socket(fileno=handed[0]), handed[1:], rules, isolated)
+    return init.serve(channel, handed[1:], rules, isolated)
 
 
 def _try_one(rules: bytes, isolated: bool) -> None:

@@ -47,6 +47,10 @@ def prepare() -> None:
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition(".")[0] == "stages"]:
         READY[name] = sys.modules.pop(name)
+    # Where it was found.
+    project = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    for path in [path for path in sys.path_importer_cache if path.startswith(project)]:
+        del sys.path_importer_cache[path]
     LOADED.update(sys.modules)
     for name in ("sys", "builtins", "__main__"):
         del LOADED[name]

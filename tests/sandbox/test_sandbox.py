@@ -240,6 +240,22 @@ def test_no_program_reads_another_in_what_it_was_forked_with(box: Box) -> None:
     assert python(box, f"mine = 'needle'\n{SEARCH}").stdout.split()[1] == b"True"
 
 
+@pytest.mark.parametrize("warm", ["program", ""])
+def test_a_thread_has_as_much_of_a_stack_as_the_program(warm: str, box: Box) -> None:
+    source = (
+        "import sys, threading\nsys.setrecursionlimit(10**6)\n"
+        "def f(n): return n and 1 + max(map(f, [n - 1]))\n"
+        "thread = threading.Thread(target=lambda: print(f(20000)))\nthread.start(); thread.join()"
+    )
+    assert python(box, source, warm=warm).stdout == b"20000\n"
+
+
+def test_no_program_learns_where_the_project_is(box: Box) -> None:
+    said = python(box, "import sys; print(sys.path, sys.path_importer_cache, sys.modules)").stdout
+    assert b"encodings" in said
+    assert str(ROOT).encode() not in said
+
+
 def test_each_fork_has_randomness_of_its_own(box: Box) -> None:
     source = "import random, secrets, uuid; print(random.random(), secrets.token_hex(), uuid.uuid4())"
     said = [word for _ in range(2) for word in python(box, source).stdout.split()]
