@@ -475,3 +475,65 @@ HOARDS: dict[str, str] = {
     "memory given up": "\ndef f():\n  m = mmap.mmap(-1, 100 << 20, 0x22); m.write(b'1' * (100 << 20))\n  for "
     "advice in (20, 21, 8): m.madvise(advice)\nspread(f)",
 }
+
+# What a program might leave to the next one that is forked from the same interpreter, and what that one shows
+# of itself.
+LEGACIES: dict[str, str] = {
+    "built-ins": "import builtins as b; b.print = b.open = b.len = b.__import__ = b.__build_class__ = None",
+    "modules": "import json, math, random; math.sqrt = json.loads = random.random = None; random.seed(0)\n"
+    "sys.modules['re'] = None; sys.path[:] = sys.argv[:] = []; sys.stdout = sys.__stdout__ = None",
+    "small numbers": "ctypes.memset(id(7) + 24, 1, 4); ctypes.memset(id('a') + 40, 98, 1)",
+    "ruins": "import gc\nfor each in gc.get_objects(): ctypes.memset(id(each), 0xff, 16)",
+    "the harness": "import gc\nfor each in gc.get_objects():\n"
+    "  if isinstance(each, type(sys)) and each.__name__.startswith('stages'): vars(each).clear()",
+    "no streams": "os.closerange(0, 64)",
+    "open files": "kept = [os.dup(0) for _ in range(40)] + [os.open('/tmp/x', 66)]; os._exit(0)",
+    "files": "open('/tmp/left', 'w').write('x'); os.symlink('/', '/tmp/l'); os.chdir('/'); os.umask(0o777)",
+    "a daemon": "\nif os.fork() == 0:\n  for call in (os.setsid, os.setpgrp):\n    try: call()\n"
+    "    except OSError: pass\n  if os.fork() == 0: time.sleep(60)\n  os._exit(0)\nos.wait()",
+    "signals": "\nfor pid in (1, os.getppid(), -1, *range(3, 400), 0):\n  for number in (19, 15, 2, 9):\n"
+    "    try:\n      if pid or number == 9: os.kill(pid, number)\n    except OSError: pass",
+    "its parent's memory": "\nfor name in ('mem', 'environ', 'fd/0', 'oom_score_adj', 'ns/pid'):\n"
+    "  for pid in (1, os.getppid(), 'self'):\n    try: os.write(os.open(f'/proc/{pid}/{name}', 2), b'x'); "
+    "print('out')\n    except OSError: pass",
+    "no processes": "\ntry:\n  while True:\n    if os.fork() == 0: time.sleep(60)\n"
+    "except OSError: os._exit(0)",
+    "limits": "import resource as r\nfor each in (r.RLIMIT_NOFILE, r.RLIMIT_NPROC, r.RLIMIT_AS):\n"
+    "  r.setrlimit(each, (0, 0))\nos._exit(0)",
+    "an environment": "os.environ.clear(); os.putenv('LD_PRELOAD', '/tmp/x'); os.environ['PATH'] = '/tmp'",
+    "an end": "import atexit; atexit.register(os.kill, 1, 9); atexit._run_exitfuncs(); atexit._clear(); "
+    "os.kill(os.getpid(), 6)",
+    "handlers": "\nfor n in (2, 10, 13, 14, 15): signal.signal(n, print)\n"
+    "signal.pthread_sigmask(0, range(1, 65))",
+}  # fmt: skip
+ESTATE = """
+import builtins, gc, json, math, os, re, resource, signal, sys
+def there(call, *a):
+    try: call(*a)
+    except OSError: return False
+    return True
+for each in (
+    dir(builtins), print, open, len, __import__, math.sqrt, json.loads("[7, 1]"), 3 + 4, "a" + "b", re,
+    sys.argv, sys.path, sys.orig_argv[:4], sys.flags, sys.executable, dict(os.environ), sorted(globals()),
+    [(f, f.errors, f.line_buffering, f.write_through, f.mode, f.buffer, f.buffer.raw, f is g) for f, g in (
+        (sys.stdin, sys.__stdin__), (sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__))],
+    sys.stdin.read(), os.getcwd(), os.umask(0o22), os.listdir("/tmp"), os.listdir("/"),
+    [number for number in range(1024) if there(os.fstat, number)],
+    [number for number in range(1, 3000) if there(os.kill, number, 0)],
+    os.getpid(), os.getppid(), os.getsid(0), os.getpgid(0), os.getresuid(), os.getresgid(), os.getgroups(),
+    [(name, resource.getrlimit(getattr(resource, name))) for name in dir(resource) if name[:7] == "RLIMIT_"],
+    [(n, signal.getsignal(n)) for n in sorted(signal.valid_signals())], signal.pthread_sigmask(0, []),
+    [name for name in sys.modules if name.startswith("stages")], sys.gettrace(), gc.isenabled(),
+): print(each)
+1 / 0
+"""
+# Looks for `needle` wherever an object is, and in what is left between objects: each byte moved on by one, so
+# that it does not find itself.
+SEARCH = """
+import ctypes, gc
+gc.unfreeze()
+held = gc.get_objects()
+held += [each for some in held[:] for each in gc.get_referents(some)]
+pages, onward = {id(each) >> 12 for each in held}, bytes((k + 1) % 256 for k in range(256))
+print(len(pages), any(b"offemf" in ctypes.string_at(page << 12, 4096).translate(onward) for page in pages))
+"""

@@ -20,6 +20,7 @@ from stages.records.record import need
 from stages.records.verdict import Example, Verdict
 from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task, probed, shared
 from stages.sandbox.dialogue import examine
+from stages.sandbox.warm import FLAGS
 from stages.settings.options import Range
 
 ADD = {"tests": [{"input": "3 4\n", "output": "7\n"}, {"input": "10 -4", "output": "6"}]}
@@ -45,7 +46,7 @@ START = (
     "import builtins, sys; builtins.exit = builtins.quit = sys.exit; sys.argv = ['main.py']; "
     "exec(compile(open('main.py', 'rb').read(), 'main.py', 'exec'))"
 )
-RUN = {"python": (PYTHON, "-I", "-S", "-B", "-c", START), "cpp": ("./main",)}
+RUN = {"python": (PYTHON, *FLAGS, "-c", START), "cpp": ("./main",)}
 SLOW = 3  # tests over their time after which the rest is not run, and not passed
 OVER = "the time for all tests was over after {} of them"
 
@@ -168,7 +169,8 @@ def _of_pairs(program: Program, suite: Suite, under: Conditions) -> list[Result]
     for pair in suite.pairs:
         if time.monotonic() > under.until:
             return [*results, Result(None, OVER.format(len(results)))]
-        task = Task(RUN[program.language], files, pair.input.encode(), limits=under.limits)
+        warm: Literal["program", ""] = "program" if program.language == "python" else ""
+        task = Task(RUN[program.language], files, pair.input.encode(), warm=warm, limits=under.limits)
         outcome = under.box.run(task)
         result = _ending(outcome, under)
         if result is None:
@@ -237,7 +239,8 @@ def _checked(got: str, pair: suites.Pair, checker: str, under: Conditions) -> Re
     files = {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
     start = START.replace("['main.py']", "['main.py', 'input', 'wanted', 'got']")
     argv = (*RUN["python"][:-1], start)
-    outcome = under.box.run(Task(argv, files, limits=replace(under.limits, seconds=30.0)))
+    run = Task(argv, files, warm="program", limits=replace(under.limits, seconds=30.0))
+    outcome = under.box.beside().run(run)  # it shares nothing with what it judges
     words = outcome.stdout.split()
     try:
         score = float(words[-1]) if outcome.done and words else math.nan

@@ -25,12 +25,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from stages.runtime.errors import R1Error, Unavailable
-from stages.sandbox import wire
+from stages.sandbox import warm, wire
 from stages.sandbox.permission import remedy
 
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 Isolation = Literal["kernel", "none"]
-START = "import sys; sys.path.insert(0, sys.argv.pop()); from stages.sandbox import launcher; launcher.main()"
+ROOMY = 64 << 20  # bytes of memory from which on modules that were not asked for take nothing that matters
+START = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); from stages.sandbox import launcher; sys.path.pop(0); "
+    "exec(launcher.main())"
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Task:
-    """A program to run in /tmp: `files` stand there before, and those of `collect` are read after."""
+    """A program to run in /tmp: `files` stand there before, and those of `collect` are read after.
+
+    Where `warm` is not empty, `argv` is PYTHON, warm.FLAGS, "-c", source and arguments, and its process is a
+    fork of an interpreter that stands ready. It says for what: "program", or a module of warm.HARNESS that
+    the source imports from where it stands ready too.
+    """
 
     argv: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     stdin: bytes = b""
     collect: tuple[str, ...] = ()
+    warm: Literal["", "program", "callee", "caller"] = ""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -84,6 +94,7 @@ class Box(contextlib.AbstractContextManager["Box"]):
 
     def __init__(self, isolation: Isolation = "kernel") -> None:
         self.isolation = isolation
+        self._beside: Box | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -92,6 +103,9 @@ class Box(contextlib.AbstractContextManager["Box"]):
 
     def close(self) -> None:
         """Ends the launcher, and with it what is still running."""
+        if self._beside is not None:
+            self._beside.close()
+            self._beside = None
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -117,9 +131,23 @@ class Box(contextlib.AbstractContextManager["Box"]):
             theirs.close()
         limits = asdict(task.limits)
         parts = {"argv": list(task.argv), "files": dict(task.files), "stdin": task.stdin}
+        parts |= {"collect": list(task.collect), "warm": task.warm if self.ready(task.limits) else ""}
         with contextlib.suppress(OSError):  # its outcome will be that it is lost
-            wire.send(ours, {**parts, "collect": list(task.collect), **limits})
+            wire.send(ours, {**parts, **limits})
         return Running(ours)
+
+    def beside(self) -> Box:
+        """A box for the tests of programs that run here, of whose interpreter a program knows nothing.
+
+        All that is forked from one interpreter has its addresses and its hashes of texts.
+        """
+        if self._beside is None:
+            self._beside = Box(self.isolation)
+        return self._beside
+
+    def ready(self, limits: Limits) -> bool:
+        """Whether an interpreter stands ready to be forked here for programs under `limits`."""
+        return self.isolation == "kernel" and limits.memory >= ROOMY
 
     def probe(self) -> None:
         """Raises Unavailable where programs cannot be isolated here."""
@@ -134,10 +162,10 @@ class Box(contextlib.AbstractContextManager["Box"]):
         root = str(Path(__file__).parents[2])
         try:
             self._process = subprocess.Popen(
-                [PYTHON, "-I", "-S", "-B", "-c", START, self.isolation, *prefixes(), root],
+                [PYTHON, *warm.FLAGS, "-c", START, self.isolation, *prefixes(), root],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                env={"LANG": "C.UTF-8"},
+                env=warm.ENVIRONMENT,
                 start_new_session=True,
             )
         finally:

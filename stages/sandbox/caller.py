@@ -263,3 +263,4 @@ def main() -> None:
             why, passed = link.gone or failure, False
         verdicts.write(json.dumps([passed, why[:300]]).encode() + b"\n")
         verdicts.flush()
+    os._exit(0)  # all is said

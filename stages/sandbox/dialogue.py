@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task
+from stages.sandbox.warm import FLAGS
 
 START = (
     "import sys; sys.path.insert(0, '/tmp' if sys.argv.pop() == 'kernel' else '.'); "
@@ -59,18 +60,21 @@ def examine(
     answers, to_tests = os.pipe()
     questions, to_program = os.pipe()
     try:
+        ready = box.ready(limits)
         callee = Task(
             argv=_argv("callee", "prelude" if prelude else "plain", box.isolation),
-            files={**_files("callee"), "main.py": program.encode("utf-8", "surrogatepass")},
+            files={**_files("callee", ready), "main.py": program.encode("utf-8", "surrogatepass")},
+            warm="callee",
             limits=replace(limits, patience=PATIENCE),
         )
         caller = Task(
             argv=_argv("caller", box.isolation),
-            files=_files("caller"),
+            files=_files("caller", ready),
+            warm="caller",
             stdin=json.dumps(asked).encode(),
             limits=replace(limits, seconds=limits.seconds + SLACK, patience=PATIENCE),
         )
-        judged = box.start(caller, (answers, to_program))
+        judged = box.beside().start(caller, (answers, to_program))
         tried = box.start(callee, (questions, to_tests))
     finally:
         for fd in (answers, to_tests, questions, to_program):
@@ -82,12 +86,17 @@ def examine(
 
 
 def _argv(module: str, *arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-I", "-S", "-B", "-c", START.format(module), *arguments)
+    return (PYTHON, *FLAGS, "-c", START.format(module), *arguments)
 
 
 @functools.cache
-def _files(module: str) -> dict[str, bytes]:
-    """The module and what it imports, as bytecode: compiling them anew costs more than running them."""
+def _files(module: str, ready: bool) -> dict[str, bytes]:
+    """The module and what it imports, as bytecode: compiling them anew costs more than running them.
+
+    None where an interpreter has them ready.
+    """
+    if ready:
+        return {}
     folder = Path(__file__).parent
     header = importlib.util.MAGIC_NUMBER + bytes(12)
     found = {}

@@ -8,6 +8,7 @@ can neither signal nor trace it; where both are one user, the filter keeps the p
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import select
@@ -17,9 +18,9 @@ import socket
 import stat
 import tempfile
 import time
-from typing import Any, NoReturn
+from typing import Any
 
-from stages.sandbox import kernel, seccomp, wire
+from stages.sandbox import kernel, seccomp, warm, wire
 from stages.sandbox.meter import CROWD, Meter
 
 HOST_PROC = "/.proc"  # the kernel allows a new /proc only beside an old one, which is taken away here
@@ -30,19 +31,14 @@ GRACE = 30.0  # seconds beside five times the limit that a busy machine may take
 TICK = 0.005  # seconds between two readings of the meter at the least, and half of the first
 FILLING = 5 << 30  # bytes a second that one processor may come to fill
 FILES = 64  # descriptors of a process
-ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/tmp",
-    "LANG": "C.UTF-8",
-    "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONIOENCODING": "utf-8",
-}
 
 
-def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool) -> NoReturn:
-    """Runs one program that `channel` asks for and answers what became of it."""
-    folder = "/tmp"
+def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool) -> str:
+    """Runs one program that `channel` asks for and answers what became of it, then ends.
+
+    Returns only in the program's own process, where that is no other executable: the source to run.
+    """
+    folder, source = "/tmp", None
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -54,18 +50,28 @@ def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool
         os.chdir(folder)
         _fill(task["files"])
         outcome = _run(channel, task, links, rules, proc, isolated)
+        if isinstance(outcome, str):
+            source = outcome
+            return source
         if not isolated:
             shutil.rmtree(folder, ignore_errors=True)
         wire.send(channel, outcome)
     except (EOFError, BrokenPipeError):
         pass  # nobody waits for the outcome any more
     except OSError as error:
-        with contextlib.suppress(OSError):
-            wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
+        say_broken(channel, error)
     finally:
-        if not isolated and folder != "/tmp":
-            shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)
+        if source is None:
+            if not isolated and folder != "/tmp":
+                shutil.rmtree(folder, ignore_errors=True)
+            os._exit(0)
+    raise AssertionError  # the process has ended
+
+
+def say_broken(channel: socket.socket, error: OSError) -> None:
+    """Answers that a program could not be run."""
+    with contextlib.suppress(OSError):
+        wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
 
 
 def _private_mounts(disk: int) -> int:
@@ -81,24 +87,30 @@ def _private_mounts(disk: int) -> int:
 
 def _fill(files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
-        with open(name, "wb") as stream:
-            stream.write(content)
-        os.chmod(name, 0o755)
+        if "/" in name:
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        _write(fd, content)
+        os.fchmod(fd, 0o755)
+        os.close(fd)
+
+
+def _write(fd: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(fd, content) :]
 
 
 def _run(
     channel: socket.socket, task: dict[str, Any], links: list[int], rules: bytes, proc: int, isolated: bool
-) -> dict[str, Any]:  # fmt: skip
-    with open(os.memfd_create("stdin"), "wb") as stream:
-        stream.write(task["stdin"])
-        stream.flush()
-        given = os.open(f"self/fd/{stream.fileno()}", os.O_RDONLY, dir_fd=proc)  # it must not grow
+) -> dict[str, Any] | str:  # fmt: skip
+    """The outcome; in the program's own process the source that it runs."""
+    given = _given(task["stdin"], proc)
     (out, out_end), (err, err_end), (failed, failed_end) = os.pipe(), os.pipe(), os.pipe()
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _become(task, [given, out_end, err_end, *links], failed_end, rules, proc, isolated)
+        channel.detach()  # its number will be another's
+        return _become(task, [given, out_end, err_end, *links], failed_end, rules, proc, isolated)
     for fd in (given, out_end, err_end, failed_end, *links):
         os.close(fd)
     broken = os.read(failed, 1000)  # ends when the program begins
@@ -128,6 +140,15 @@ def _run(
         "wall": time.monotonic() - started,
         "memory": meter.peak,
     }
+
+
+def _given(text: bytes, proc: int) -> int:
+    """A descriptor to read `text` from, which must not grow."""
+    fd = os.memfd_create("stdin")
+    _write(fd, text)
+    given = os.open(f"self/fd/{fd}", os.O_RDONLY, dir_fd=proc)
+    os.close(fd)
+    return given
 
 
 class Watch:
@@ -223,30 +244,32 @@ def _collected(name: str, most: int) -> bytes | None:
 
 def _become(
     task: dict[str, Any], fds: list[int], failed: int, rules: bytes, proc: int, isolated: bool
-) -> NoReturn:
-    """In the new process: gives up everything, then becomes the program."""
+) -> str:
+    """In the new process: gives up everything, then becomes the program. Returns the source of a warm one."""
     try:
         os.setsid()
         _wear(fds, failed, proc)
         _limit(task, isolated)
-        for number in range(1, signal.NSIG):
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        os.umask(0o022)
+        source = warm.begin(task["warm"], task["argv"]) if task["warm"] else None
         if isolated:
             if os.getuid() == 0:
                 os.setgroups([])
                 os.setresgid(USER, USER, USER)
                 os.setresuid(USER, USER, USER)
             kernel.drop_capabilities()
+            # As execve does: else nobody could read how much memory it has.
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
             seccomp.install(rules)
-        os.execve(task["argv"][0], task["argv"], ENVIRONMENT)
+        if source is not None:
+            os.close(LAST)
+            return source
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(task["argv"][0], task["argv"], warm.ENVIRONMENT)
     except BaseException as error:
         for fd in (failed, LAST):
             with contextlib.suppress(OSError):
                 os.write(fd, f"{type(error).__name__}: {error}".encode())
-    finally:
         os._exit(127)
 
 
@@ -258,8 +281,7 @@ def _wear(fds: list[int], failed: int, proc: int) -> None:
     with contextlib.suppress(OSError):  # whoever runs out of memory, it shall not be another
         fd = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc)
         os.write(fd, b"1000")
-    high = [os.dup(fd) for fd in (*fds, failed)]
-    high = [_above(fd) for fd in high]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, LAST + 1) for fd in (*fds, failed)]
     for number, fd in enumerate(high[:-1]):
         os.dup2(fd, number, inheritable=True)
     os.dup2(high[-1], LAST, inheritable=False)
@@ -267,21 +289,16 @@ def _wear(fds: list[int], failed: int, proc: int) -> None:
     os.closerange(LAST + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _above(fd: int) -> int:
-    import fcntl
-
-    return fcntl.fcntl(fd, fcntl.F_DUPFD, LAST + 1)
-
-
 def _limit(task: dict[str, Any], isolated: bool) -> None:
-    seconds = int(task["seconds"]) + 2
+    seconds, stack = int(task["seconds"]) + 2, min(STACK, task["memory"] // 8)
+    kernel.give_stacks(stack)
     wanted = {
         resource.RLIMIT_AS: (task["memory"], task["memory"]),
         resource.RLIMIT_CPU: (seconds, seconds + 1),
         resource.RLIMIT_FSIZE: (task["disk"], task["disk"]),
         resource.RLIMIT_NPROC: (task["processes"], task["processes"]),
         resource.RLIMIT_NOFILE: (FILES, FILES),
-        resource.RLIMIT_STACK: (min(STACK, task["memory"] // 8), task["memory"]),
+        resource.RLIMIT_STACK: (stack, task["memory"]),
         resource.RLIMIT_CORE: (1, 1),  # 1, not 0: a handler behind a pipe is not called either
         resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),

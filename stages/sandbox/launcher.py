@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.sandbox import init, kernel, seccomp, wire
+from stages.sandbox import init, kernel, seccomp, warm, wire
 from stages.sandbox.init import HOST_PROC, USER
 
 # Of each prefix (/usr, the interpreter's own) these folders; of /etc what the loader and the compiler read.
@@ -24,51 +24,61 @@ FILES = ("/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 LINKS = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
 NOBODY = 65534  # outside, where the launcher is root
+KEPT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}  # the last two an interpreter ignores
 
 
-def main() -> None:
-    """Isolates itself, says so, then serves one program for each socket that it is handed."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+def main() -> str:
+    """Isolates itself, says so, then serves one program for each socket that it is handed.
+
+    Returns nothing to run, at the end; or in the process of a program, which has then become a fresh
+    interpreter (warm.py), that program's source.
+    """
+    for number in set(signal.valid_signals()) - KEPT:
         # Init ignores what it has no handler for, so that programs cannot signal it.
         signal.signal(number, signal.SIG_DFL)
     control = socket.socket(fileno=0)
     isolated = sys.argv[1] == "kernel"
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     try:
         rules = seccomp.compiled() if isolated else b""
         if isolated:
+            warm.prepare()
             isolate(sys.argv[2:])
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends has told the parent how
         # What the kernel refuses, it may refuse only here.
         _try_one(rules, isolated)
     except (OSError, KeyError, EOFError) as error:
         wire.send(control, {"refused": f"{type(error).__name__}: {error}"})
-        return
+        return ""
     wire.send(control, {"ready": True})
     while True:
         message, handed, _, _ = socket.recv_fds(control, 1, 4)
         if not message:
-            return
-        _serve(handed, rules, isolated)
+            return ""
+        source = _serve(handed, rules, isolated)
+        if source is not None:
+            control.detach()  # the descriptor is the program's by now
+            return source
         for fd in handed:
             os.close(fd)
 
 
-def _serve(handed: list[int], rules: bytes, isolated: bool) -> None:
+def _serve(handed: list[int], rules: bytes, isolated: bool) -> str | None:
     """Forks the process that will run the program; what it does is in init.py."""
-    if os.fork():
-        return
+    channel = socket.socket(fileno=handed[0])
     try:
-        # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read
-        # it.
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        if isolated:
-            kernel.unshare(kernel.NEWNS | kernel.NEWPID)
-        if os.fork() == 0:
-            init.serve(socket.socket(fileno=handed[0]), handed[1:], rules, isolated)
-    finally:
-        # Init is now the launcher's child, the nearest that reaps.
-        os._exit(0)
+        parent = kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork()
+    except OSError as error:  # the outcome says so, and the next program may be luckier
+        init.say_broken(channel, error)
+        parent = True
+    if parent:
+        channel.detach()  # main closes it
+        return None
+    # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read it.
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    return init.serve(channel, handed[1:], rules, isolated)
 
 
 def _try_one(rules: bytes, isolated: bool) -> None:
@@ -79,6 +89,7 @@ def _try_one(rules: bytes, isolated: bool) -> None:
         "files": {},
         "stdin": b"",
         "collect": [],
+        "warm": "",
     }
     limits = {"seconds": 30.0, "memory": 1 << 28, "output": 4096, "processes": 8, "disk": 1 << 20}
     limits["patience"] = 1.0
@@ -106,6 +117,7 @@ def isolate(prefixes: list[str]) -> None:
     socket.sethostname("box")
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     _build_root(prefixes)
+    kernel.bound_capabilities()
 
 
 def _mapping_by_child() -> Any:
@@ -147,7 +159,6 @@ def _build_root(prefixes: list[str]) -> None:
     """A small root in memory: folders of the host bound read-only, five devices, mount points."""
     flags = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount("root", "/tmp", "tmpfs", flags, "size=1m,nr_inodes=4k,mode=0755")
-    os.umask(0o022)
     os.mkdir("/tmp/old")
     kernel.pivot_root("/tmp", "/tmp/old")
     os.chdir("/")

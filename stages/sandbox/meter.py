@@ -68,8 +68,6 @@ class Meter:
         most, books = self.memory.quick(pids)
         if len(pids) == 1 or most + books <= self.limit:
             return most if len(pids) == 1 else most + books
-        if most <= self.limit:
-            return self.memory.exact(pids)
         began = time.monotonic()
         self.kill(signal.SIGSTOP)
         taken = self.memory.exact(list(self._pids()))

@@ -174,7 +174,7 @@ def main(items: str = "40", *tasks: str) -> None:
         folder = Path(name)
         (folder / "sitecustomize.py").write_text(PUNKT)
         made = files(folder)
-        python = {"PYTHONPATH": name}
+        python = {"PYTHONPATH": os.pathsep.join((name, *filter(None, [os.environ.get("PYTHONPATH")])))}
         for task in tasks or TASKS:
             path, saved = made[task], folder / f"{task}-saved.jsonl"
             arguments = ["-q", "-m", model, "-b", BENCHMARKS[task], "--protocol", "official", "-t", "none"]

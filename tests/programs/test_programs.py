@@ -221,6 +221,11 @@ def test_a_checker_of_the_problem_decides() -> None:
     assert judge({**tests, "checker": "print('fine')"}, "print(3, 1, 2)").value is None
 
 
+def test_a_program_knows_nothing_of_the_process_of_its_checker() -> None:
+    checker = "import sys\nprint(int(int(open(sys.argv[3]).read()) != hash('a')))"
+    assert judge({"tests": [{"input": "", "output": ""}], "checker": checker}, "print(hash('a'))").value == 1
+
+
 def test_the_last_block_counts_after_the_thinking() -> None:
     good, bad = "print(sum(map(int, input().split())))", "print(0)"
     text = f"<think>```python\n{bad}\n```</think>\nFirst\n```python\n{bad}\n```\nthen\n```python\n{good}\n```"

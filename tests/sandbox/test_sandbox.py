@@ -15,9 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from attacks import ATTACKS, CALLS, FLOODS, HOARDING, HOARDS, OPENING, TRY_CALLS
+from attacks import (
+    ATTACKS,
+    CALLS,
+    ESTATE,
+    FLOODS,
+    HOARDING,
+    HOARDS,
+    LEGACIES,
+    OPENING,
+    SEARCH,
+    TRY_CALLS,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from referee import referee
@@ -26,6 +38,7 @@ from stages.runtime.errors import Unavailable
 from stages.sandbox import seccomp, values
 from stages.sandbox.box import PYTHON, Box, Limits, Outcome, Task
 from stages.sandbox.dialogue import examine
+from stages.sandbox.warm import FLAGS
 
 # Of each kind one; the rest are in the full tier.
 HOARDED = ("streams", "shared pages that are not mapped")
@@ -67,10 +80,17 @@ def box() -> Iterator[Box]:
         yield made
 
 
-def python(box: Box, source: str, stdin: bytes = b"", limits: Limits = SMALL) -> Outcome:
-    """Runs Python source in the box."""
+def python(
+    box: Box,
+    source: str,
+    stdin: bytes = b"",
+    limits: Limits = SMALL,
+    warm: Literal["program", ""] = "program",
+) -> Outcome:
+    """Runs Python source in the box, as a fork of the interpreter that stands ready, or by one of its own."""
     files = {"main.py": source.encode()}
-    return box.run(Task((PYTHON, "-I", "-S", "-B", "main.py"), files, stdin, limits=limits))
+    start = "exec(compile(open('main.py', 'rb').read(), 'main.py', 'exec'))"
+    return box.run(Task((PYTHON, *FLAGS, "-c", start), files, stdin, warm=warm, limits=limits))
 
 
 def works(box: Box) -> bool:
@@ -174,6 +194,91 @@ def test_no_attack_gets_out(name: str, box: Box) -> None:
     assert outcome.ended in ("exit", "signal")
     if outcome.ended == "exit":
         assert outcome.code == 0, outcome.stderr.decode()
+
+
+@pytest.mark.full
+def test_no_attack_gets_out_of_an_interpreter_of_its_own(box: Box) -> None:
+    for name, source in ATTACKS.items():
+        outcome = python(box, f"REPOSITORY = {str(ROOT)!r}\n{OPENING}\n{source}", warm="")
+        assert b"out" not in outcome.stdout, name
+        assert outcome.ended in ("exit", "signal"), name
+    for name in ("a stop of all", "a kill of all", "memory of many", "a sleep"):
+        source, endings = FLOODS[name]
+        assert python(box, OPENING + source, warm="").ended in endings, name
+
+
+@pytest.fixture(scope="module")
+def estate(box: Box) -> Outcome:
+    """What a program finds that is forked first."""
+    return python(box, ESTATE, b"given")
+
+
+def test_a_forked_program_finds_what_a_fresh_interpreter_shows(box: Box, estate: Outcome) -> None:
+    fresh = python(box, ESTATE, b"given", warm="")
+    assert estate.stdout == fresh.stdout
+    assert (estate.ended, estate.code, estate.stderr[-40:]) == ("exit", 1, fresh.stderr[-40:])
+    assert b"ZeroDivisionError" in estate.stderr
+    assert str(ROOT).encode() not in estate.stdout + estate.stderr
+
+
+@pytest.mark.parametrize("name", LEGACIES)
+def test_no_program_leaves_anything_to_the_next(name: str, box: Box, estate: Outcome) -> None:
+    outcome = python(box, OPENING + LEGACIES[name])
+    assert b"out" not in outcome.stdout
+    assert outcome.ended in ("exit", "signal")
+    assert python(box, ESTATE, b"given")[:4] == estate[:4]
+    program = "def f(x): return x + 1"
+    assert examine(box, program, ["assert f(1) == 2"], limits=SMALL).results == [(True, "")]
+
+
+def test_no_program_reads_another_in_what_it_was_forked_with(box: Box) -> None:
+    secret = "needle = 'needle' * 100\nprint(input() + needle)"
+    assert b"needleneedle" in python(box, secret, b"needle\n").stdout
+    pages, found = python(box, SEARCH).stdout.split()
+    assert int(pages) > 500
+    assert found == b"False"
+    assert python(box, f"mine = 'needle'\n{SEARCH}").stdout.split()[1] == b"True"
+
+
+@pytest.mark.parametrize("warm", ["program", ""])
+def test_a_thread_has_as_much_of_a_stack_as_the_program(warm: str, box: Box) -> None:
+    source = (
+        "import sys, threading\nsys.setrecursionlimit(10**6)\n"
+        "def f(n): return n and 1 + max(map(f, [n - 1]))\n"
+        "thread = threading.Thread(target=lambda: print(f(20000)))\nthread.start(); thread.join()"
+    )
+    assert python(box, source, warm=warm).stdout == b"20000\n"
+
+
+def test_no_program_learns_where_the_project_is(box: Box) -> None:
+    said = python(box, "import sys; print(sys.path, sys.path_importer_cache, sys.modules)").stdout
+    assert b"encodings" in said
+    assert str(ROOT).encode() not in said
+
+
+def test_each_fork_has_randomness_of_its_own(box: Box) -> None:
+    source = "import random, secrets, uuid; print(random.random(), secrets.token_hex(), uuid.uuid4())"
+    said = [word for _ in range(2) for word in python(box, source).stdout.split()]
+    assert len(set(said)) == 6
+
+
+def test_a_program_is_judged_though_its_launcher_was_killed_meanwhile() -> None:
+    with Box() as box:
+        box.probe()
+        assert box._process is not None
+        before = processes()
+        start = "import time; time.sleep(0.3); print(input())"
+        running = box.start(Task((PYTHON, *FLAGS, "-c", start), stdin=b"1", warm="program"))
+        within(30, lambda: bool(processes() - before))
+        box._process.kill()
+        assert running.outcome().stdout == b"1\n"
+        assert works(box)
+
+
+def test_a_program_with_little_memory_has_an_interpreter_of_its_own(box: Box) -> None:
+    source = "import sys; print('statistics' in sys.modules)"
+    assert python(box, source, limits=replace(SMALL, memory=32 << 20)).stdout == b"False\n"
+    assert python(box, source).stdout == b"True\n"
 
 
 @pytest.mark.parametrize(
@@ -368,11 +473,13 @@ def test_it_works_for_an_ordinary_user(tmp_path: Path) -> None:
         }
         attacks |= {name: HOARDING + HOARDS[name] for name in HOARDED}
         script = (
-            "from stages.sandbox.box import *\nwith Box() as box:\n"
+            "from stages.sandbox.box import *\nfrom stages.sandbox.warm import FLAGS\nwith Box() as box:\n"
             f"  for name, source in {attacks!r}.items():\n"
             "    limits = Limits(seconds=5 if name in ('streams',) else 1, memory=256 << 20, processes=32)\n"
             "    files = {'main.py': source.encode()}\n"
-            "    o = box.run(Task((PYTHON, '-I', '-S', '-B', 'main.py'), files, limits=limits))\n"
+            "    start = 'exec(open(\\'main.py\\').read())'\n"
+            "    task = Task((PYTHON, *FLAGS, '-c', start), files, warm='program', limits=limits)\n"
+            "    o = box.run(task)\n"
             "    assert b'out' not in o.stdout, (name, o)\n"
             "    assert o.memory < 512 << 20, (name, o)\n"
             "    o = box.run(Task((PYTHON, '-I', '-S', '-c', 'print(input())'), stdin=b'fine'))\n"
