@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from stages.checkpoints.contents import ADAPTER
 from stages.checkpoints.loading import loading
@@ -53,6 +56,27 @@ def write(model: Any, base: str, directory: Path) -> None:
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
     save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+
+
+def unadapted(model: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The weights of a transformers model by their names in a checkpoint, those of peft's adapters left out,
+    and of each the layer whose adapters `added` adds to it, or None.
+    """
+    layers = {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
+    for name, weight in model.named_parameters():
+        layer, _, rest = name.rpartition(".base_layer.")
+        if layer in layers:
+            yield f"{layer}.{rest}", weight, layers[layer] if rest == "weight" else None
+        elif ".lora_" not in name:
+            yield name, weight, None
+
+
+def added(weight: Tensor, layer: Any) -> Tensor:
+    """A weight with the product of the adapters of its `layer`, which are all here; without one, itself."""
+    value = weight.detach()
+    for adapter in layer.active_adapters if layer is not None else ():
+        value = value + layer.get_delta_weight(adapter)
+    return value
 
 
 def merged(model: Any, adapter: Path) -> Any:

@@ -141,7 +141,7 @@ class Policy:
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """All weights of `unwrapped`, by name, each whole while it is looked at; all ranks go through them
-        together.
+        together. Adapters are weights of their own.
         """
         for name, weight in self.unwrapped.named_parameters():
             with gathered(weight):
@@ -297,13 +297,16 @@ class Policy:
         kept = getattr(torch, checkpoint.dtype_of(self.name) if dtype == "auto" else dtype)
         size = int(shard * 1e9)
         model = self.model
+        if self.lora:
+            with gathered([weight for _, weight in self.parameters()]):
+                if directory is not None:
+                    adapter.write(model, self.name, directory / "adapter")
         if directory is None:
             shards.write(None, "model", weights or ())
             return
-        if self.lora:
+        if self.lora and weights is None:
             import copy
 
-            adapter.write(model, self.name, directory / "adapter")
             model = copy.deepcopy(model).merge_and_unload()
         if weights is None:
             # transformers loads DeepSpeed here where it is installed, which warns of a missing GPU otherwise.
@@ -311,7 +314,7 @@ class Policy:
             with kept_as_is(model, directory):
                 model.save_pretrained(directory, state_dict=_cast(model, kept), max_shard_size=size)
         else:
-            shards.write(directory, "model", _with_buffers(model, weights, kept), size)
+            shards.write(directory, "model", _with_buffers(self.unwrapped, weights, kept), size)
         held, model.config.dtype = model.config.dtype, kept
         try:
             write_settings(model, directory)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.checkpoints.adapter import added, unadapted
 from stages.inference.encoding import end_ids, refuse_unknown
 from stages.inference.fingerprint import fingerprint, refuse_other
 from stages.inference.interface import Completion, Gathered, Likelihood, Request, Source
@@ -83,11 +84,15 @@ class TransformersBackend:
     def follow(self, model: Any, gathered: Gathered = nullcontext) -> int:
         """See `Follower`. Where `model` is its own there is nothing to copy."""
         total = 0
-        for copy, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            with gathered(weight):
+        theirs: Iterable[tuple[str, Any, Any]] = unadapted(model)
+        if sum(1 for _ in self.model.parameters()) == sum(1 for _ in model.parameters()):  # the same adapters
+            theirs = ((name, weight, None) for name, weight in model.named_parameters())
+        for copy, (_, weight, layer) in zip(self.model.parameters(), theirs, strict=True):
+            with gathered(weight if layer is None else list(layer.parameters())):
+                value = added(weight, layer)
                 if copy is not weight:
-                    copy.copy_(weight)
-                total += fingerprint([weight])
+                    copy.copy_(value)
+                total += fingerprint([value])
         self.expected = total % 2**64
         return self.expected
 

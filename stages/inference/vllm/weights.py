@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.checkpoints.adapter import added, unadapted
 from stages.inference.fingerprint import fingerprint
 from stages.inference.interface import Gathered
 from stages.runtime.errors import R1Error
@@ -27,19 +28,9 @@ def named_weights(model: Any, gathered: Gathered = nullcontext) -> Iterator[tupl
 
     `gathered` is as for `Follower.follow`.
     """
-    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
-    for name, weight in model.named_parameters():
-        layer, _, rest = name.rpartition(".base_layer.")
-        if layer in adapted:
-            with gathered(list(adapted[layer].parameters())):
-                value = weight.detach()
-                if rest == "weight":
-                    for adapter in adapted[layer].active_adapters:
-                        value = value + adapted[layer].get_delta_weight(adapter)
-                yield f"{layer}.{rest}", value
-        elif ".lora_" not in name:
-            with gathered(weight):
-                yield name, weight.detach()
+    for name, weight, layer in unadapted(model):
+        with gathered(weight if layer is None else list(layer.parameters())):
+            yield name, added(weight, layer)
 
 
 @torch.no_grad()

@@ -140,10 +140,8 @@ def configuration(
     bf16 = dtype == "bfloat16" or parts["bf16"].get("enabled", usual)
     if bf16 and stage == 1:
         raise UsageError("--dtype bfloat16 goes with --zero 2 or 3, which sum gradients in float32")
-    if lora and (bf16 or stage == 3):
-        raise UsageError(
-            "--lora goes with --zero 1 or 2 and weights in float32: adapters are merged into whole weights"
-        )
+    if lora and bf16:
+        raise UsageError("--lora under --zero goes with weights in float32: leave out --dtype bfloat16")
     memory = {"device": "cpu", "pin_memory": device == "cuda"}
     if parallelism.offload != "none":
         zero.setdefault("offload_optimizer", memory)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.checkpoints.adapter import added, unadapted
 from stages.checkpoints.loading import give_back_memory
 from stages.checkpoints.shards import Piece
 from stages.checkpoints.shares import Share, Stored
@@ -186,14 +187,20 @@ class Zero:
         if self.whole and not self.bf16:
             return None
         return (
-            Piece(name, torch.float32, self._shape(weight), partial(self._gathered, weight))
-            for name, weight in self.policy.unwrapped.named_parameters()
+            Piece(name, torch.float32, self._shape(weight), partial(self._gathered, weight, layer))
+            for name, weight, layer in unadapted(self.policy.unwrapped)
         )
 
-    def _gathered(self, weight: Any) -> Tensor:
-        """All of a weight in float32; all ranks ask for it together."""
+    @torch.no_grad()
+    def _gathered(self, weight: Any, layer: Any) -> Tensor:
+        """All of a weight in float32, with what the adapters of its `layer` add; all ranks ask for it
+        together.
+        """
         from deepspeed.utils import safe_get_full_fp32_param
 
+        if layer is not None:
+            with gathered(list(layer.parameters())):
+                return added(weight, layer)
         if weight.requires_grad:
             whole: Tensor = safe_get_full_fp32_param(weight)
             return whole
