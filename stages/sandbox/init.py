@@ -59,19 +59,14 @@ def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool
     except (EOFError, BrokenPipeError):
         pass  # nobody waits for the outcome any more
     except OSError as error:
-        say_broken(channel, error)
+        with contextlib.suppress(OSError):
+            wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
     finally:
         if source is None:
             if not isolated and folder != "/tmp":
                 shutil.rmtree(folder, ignore_errors=True)
             os._exit(0)
     raise AssertionError  # the process has ended
-
-
-def say_broken(channel: socket.socket, error: OSError) -> None:
-    """Answers that a program could not be run."""
-    with contextlib.suppress(OSError):
-        wire.send(channel, {"ended": "broken", "code": 0, "stderr": str(error).encode()})
 
 
 def _private_mounts(disk: int) -> int:

@@ -70,8 +70,7 @@ def _serve(handed: list[int], rules: bytes, isolated: bool) -> str | None:
     channel = socket.socket(fileno=handed[0])
     try:
         parent = kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork()
-    except OSError as error:  # the outcome says so, and the next program may be luckier
-        init.say_broken(channel, error)
+    except OSError:  # the program is lost, and the next one may be luckier
         parent = True
     if parent:
         channel.detach()  # main closes it
