@@ -40,6 +40,9 @@ def serve(channel: socket.socket, links: list[int], rules: bytes, isolated: bool
     """
     folder, source = "/tmp", None
     try:
+        # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read
+        # it.
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         task = wire.receive(channel)

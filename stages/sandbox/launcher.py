@@ -57,7 +57,10 @@ def main() -> str:
         message, handed, _, _ = socket.recv_fds(control, 1, 4)
         if not message:
             return ""
-        source = _serve(handed, rules, isolated)
+        try:
+            source = _serve(handed, rules, isolated)
+        except OSError:  # the program is lost, and the next one may be luckier
+            source = None
         if source is not None:
             control.detach()  # the descriptor is the program's by now
             return source
@@ -66,18 +69,13 @@ def main() -> str:
 
 
 def _serve(handed: list[int], rules: bytes, isolated: bool) -> str | None:
-    """Forks the process that will run the program; what it does is in init.py."""
-    channel = socket.socket(fileno=handed[0])
-    try:
-        parent = kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork()
-    except OSError:  # the program is lost, and the next one may be luckier
-        parent = True
-    if parent:
-        channel.detach()  # main closes it
+    """Forks the process that will run the program; what it does is in init.py.
+
+    Raises OSError where the kernel has no process for it.
+    """
+    if kernel.fork(kernel.NEWNS | kernel.NEWPID) if isolated else os.fork():
         return None
-    # A copy of the launcher's own line would keep it open when the launcher is killed: nobody would read it.
-    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    return init.serve(channel, handed[1:], rules, isolated)
+    return init.serve(socket.socket(fileno=handed[0]), handed[1:], rules, isolated)
 
 
 def _try_one(rules: bytes, isolated: bool) -> None:
