@@ -3,9 +3,9 @@
 #
 # The problems are the world's, in English: sums of two to four numbers, facts and chat, so that every stage
 # has what it needs without a network: chains for the cold start, replies of which some are rude or useless,
-# and the truth of what is right, helpful and harmless. An example stands before each problem: without one the
-# model as it is released does not give one answer in a hundred. Nothing is tuned to look good. OUT keeps
-# everything, and what is there is not made again.
+# and the truth of what is right, helpful and harmless. EXAMPLE stands before each problem: without one the model
+# as it is released does not give one answer in a hundred. Nothing is tuned to look good. OUT keeps everything,
+# and what is there is not made again.
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/smollm2-r1}" "${SEED:=0}" "${TRAIN:=400}" "${TESTED:=96}"
@@ -19,10 +19,11 @@ Puzzle: What is 2+6?
 <think>2 plus 6 is 8</think><answer>8</answer>
 
 Puzzle: '
+: "${EXAMPLE=$example}"
 asked() { # FILE SOURCE NUMBER, then what else r1 prompts takes
   [ -e "$OUT/$1.jsonl" ] && return
   r1 prompts -q "world:$2" -n "$3" --seed "$SEED" --set chinese=0 "${@:4}" \
-    | jq -c --arg example "$example" '.prompt = "\($example)\(.prompt)\n"' > "$OUT/$1.partial"
+    | jq -c --arg example "$EXAMPLE" '.prompt = "\($example)\(.prompt)\n"' > "$OUT/$1.partial"
   mv "$OUT/$1.partial" "$OUT/$1.jsonl"
 }
 asked train sum=3+fact "$TRAIN" --split train --set difficulty=2-4
