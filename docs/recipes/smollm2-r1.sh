@@ -3,9 +3,9 @@
 #
 # The problems are the world's, in English: sums of two to four numbers, facts and chat, so that every stage
 # has what it needs without a network: chains for the cold start, replies of which some are rude or useless,
-# and the truth of what is right, helpful and harmless. EXAMPLE stands before each problem: without one the model
-# as it is released does not give one answer in a hundred. Nothing is tuned to look good. OUT keeps everything,
-# and what is there is not made again.
+# and the truth of what is right, helpful and harmless. EXAMPLE stands before each problem: without one the
+# model as it is released does not give one answer in a hundred. Nothing is tuned to look good. OUT keeps
+# everything, and what is there is not made again.
 set -euo pipefail
 here=$(dirname "$0")
 : "${OUT:=runs/smollm2-r1}" "${SEED:=0}" "${TRAIN:=400}" "${TESTED:=96}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from stages.checkpoints.contents import ADAPTER
 from stages.checkpoints.loading import loading
 from stages.checkpoints.parse import read_header, read_json, wrong
 from stages.runtime.errors import Unavailable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS = "adapter_model.safetensors"
 
