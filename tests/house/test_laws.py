@@ -262,6 +262,12 @@ for name in names:
 """
 
 
+def test_no_two_files_of_tests_share_a_name() -> None:
+    """pytest imports them by their names alone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     names = [path.stem.replace("_", "-") for path in sorted(ROOT.glob("stages/[!_]*.py"))]
     line = [sys.executable, "-c", HELPS, str(tmp_path / "loaded"), "", *names]
