@@ -14,6 +14,7 @@ from typing import Any
 from stages.checkpoints.checkpoint import Checkpoint
 from stages.formats.foreign import as_records
 from stages.records.record import Record
+from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.settings.groups import refuse_float16
 from stages.settings.grpo import Settings as Settings
@@ -85,6 +86,7 @@ def run(
     R1Error where a guard finds the run going wrong.
     """
     refuse_float16(settings.engine)
+    settings = _one_step_off(settings)
     from stages.training.grpo.checks import looked_over
 
     # First, as torch takes seconds to load.
@@ -93,10 +95,21 @@ def run(
     from stages.training.loop.job import Job, with_rate
     from stages.training.parallel.world import joined
 
-    if settings.one_step_off and settings.objective.correction == "none":
+    if settings.staleness and settings.objective.correction == "none":
         settings = replace(settings, objective=replace(settings.objective, correction="truncate"))
     with joined(settings.parallelism) as world:
         report = world.main_report(report)
         rate = RATES.get(settings.recipe or "", RATE)
         settings = with_rate(settings, rate, resume=resume, report=report)
         return train(records, settings, Job("grpo", settings, world, report, resume, held))
+
+
+def _one_step_off(settings: Settings) -> Settings:
+    """`settings` with --one-step-off as the staleness that it is."""
+    if not settings.one_step_off:
+        return settings
+    if settings.staleness > 1:
+        raise UsageError(
+            f"--one-step-off is --staleness 1, and --staleness {settings.staleness} is given; leave one out"
+        )
+    return replace(settings, staleness=1)

@@ -34,10 +34,15 @@ class Settings:
     reward: common.Rewards = ("accuracy",)
     template: common.TemplateName = "chat"
     prefill: common.Prefill = None
-    one_step_off: Annotated[
-        bool,
-        Doc("Sample the next step's completions while this one's are learned; turns on --correction."),
-    ] = False
+    staleness: Annotated[
+        int,
+        Doc(
+            "Sample up to K steps ahead while others are learned; turns on --correction. 0: none, 1: exactly "
+            "one, and the same result each time."
+        ),
+        Range(0, 8),
+    ] = 0
+    one_step_off: Annotated[bool, Doc("The same as --staleness 1.")] = False
     steps: Annotated[common.Steps, Doc("Batches of problems to train on.")] = 100
     problems: Annotated[int, Doc("Problems of a step."), Range(low=1)] = 16
     samples: Annotated[common.Samples, Doc("Completions of each problem: G."), Range(2, 2**20)] = 8

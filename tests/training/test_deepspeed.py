@@ -186,6 +186,20 @@ def test_choices_of_grpo_hold_on_two_processes(name: str, bench: Bench) -> None:
     assert kept[0] == kept[1]
 
 
+def test_ranks_that_sample_ahead_take_the_same_weights_and_rest_together(bench: Bench) -> None:
+    """Both processes sample a batch with the weights of one update, also where an evaluation comes between,
+    and where it ends the run.
+    """
+    held = bench.folder / "held-ahead.jsonl"
+    jsonl.write(held, sums(25)[20:])
+    flags = ["--staleness", 3, "--minibatches", 2, "--eval", held, "--eval-every", 2, "--eval-max-tokens", 8]
+    flags += ["--early-stopping", 2, "--eval-reward", "accuracy", "--eval-samples", 1]
+    made = bench.run("grpo", "ahead", "--nproc", 2, *bench.zero(2), *flags, last=["--steps", 12])
+    lines = [line for line in metrics(made) if line["step"]]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(line["sampling/staleness"] <= 3 for line in lines)
+
+
 @pytest.mark.parametrize(("stage", "zero"), [("grpo", 0), ("sft", 3)])
 def test_held_out_problems_are_shared_out_among_the_processes(stage: str, zero: int, bench: Bench) -> None:
     """What two answer is what one answers, problem by problem, and so are the losses of sft."""

@@ -26,6 +26,7 @@ from stages.training.grpo import step
 from stages.training.grpo.learner import Learner
 from stages.training.grpo.sampler import OnPolicy
 from stages.training.loop.run import Run
+from stages.training.parallel.world import World
 
 pytestmark = pytest.mark.usefixtures("small_layers_too")
 STALE = "does not hold the weights that are trained"
@@ -65,7 +66,7 @@ def test_a_sampler_that_got_no_weights_is_stopped(
     """One step off policy, the copy that samples is not brought up to date: the second step learned, it would
     sample the third's completions with the parent's weights."""
 
-    def forgets(self: Run, backend: TransformersBackend) -> None:
+    def forgets(self: Run, backend: TransformersBackend, *world: World) -> None:
         backend.expected = fingerprint(self.policy.unwrapped.parameters())
 
     monkeypatch.setattr(Run, "sync", forgets)

@@ -19,6 +19,7 @@ from stages.scoring.preflight import check_held, check_judgeable, ready, span_of
 from stages.settings.groups import Sampling
 from stages.settings.grpo import Settings
 from stages.training.loop.preflight import due
+from stages.training.parallel.configuration import stage_of
 
 if TYPE_CHECKING:
     from stages.inference.transformers.backend import TransformersBackend
@@ -84,6 +85,11 @@ def check_settings(settings: Settings, teacher: str) -> None:
         raise UsageError("--extra-body: grpo draws tokens in a way of vLLM's own, and not by such requests")
     if sampling.think_extend or sampling.think_budget is not None:
         raise UsageError("--think-budget and --think-extend are for generate and eval, not for grpo")
+    if settings.staleness > 1 and stage_of(settings.parallelism) == 3:
+        raise UsageError(
+            f"--staleness {settings.staleness}: under ZeRO 3 the weights are gathered from all ranks, which "
+            "then may not learn meanwhile; give --staleness 1, or --zero 2"
+        )
     if settings.batch_invariant:
         _check_invariant(settings)
     if settings.lora.lora and objective.beta and 0 < objective.ref_reset < settings.steps:
@@ -100,7 +106,8 @@ def _check_invariant(settings: Settings) -> None:
         f"--backend {engine.backend}": engine.backend not in ("auto", "transformers")
         and "its kernels are not the trainer's; use --backend transformers",
         f"--device {engine.device}": engine.device.startswith("cuda") and "it is for --device cpu",
-        "--one-step-off": settings.one_step_off and "the policy has learned since its completions were drawn",
+        f"--staleness {settings.staleness}": settings.staleness
+        and "the policy has learned since its completions were drawn",
         "--rollouts": settings.rollouts and "they were drawn by another program",
         f"--zero {parallelism.zero}": parallelism.zero and "DeepSpeed holds the weights",
         "--deepspeed": parallelism.deepspeed and "DeepSpeed holds the weights",

@@ -1,4 +1,4 @@
-"""Where a step's scored completions come from: given, sampled on policy, or sampled one step ahead.
+"""Where a step's scored completions come from: given, or sampled on policy; ahead.py samples before its time.
 
 Completions come from the very code that `generate` and `score` run, with the policy's own weights in memory,
 so sampler and trainer cannot hold different ones; their log-probabilities are still compared at each step.
@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
-
-import torch
 
 from stages.inference.complete import Plan, run_plan
 from stages.inference.interface import Follower
@@ -34,6 +30,7 @@ class Batch(NamedTuple):
     metrics: dict[str, Any]
     on_policy: bool  # whether the weights that drew them are those that learn from them
     sampled: bool = True  # in this run
+    version: int | None = None  # the steps that the weights that drew them had learned; None: unknown
 
     @property
     def computed(self) -> int:
@@ -84,13 +81,18 @@ class OnPolicy(Sampler):
 
     def __post_init__(self) -> None:
         self.order = problem_order(len(self.items), self.settings.seed, self.settings.order)
-        for _ in range(self.run.extra.get("consumed", 0)):
+        self.consumed = int(self.run.extra.get("consumed", 0))  # problems taken from the order
+        for _ in range(self.consumed):
             next(self.order)
 
     def batch(self, step: int) -> Batch:
         """See `Sampler`."""
         self.run.sync(self.backend)
-        return self.sample(step)
+        return self.sample(step)._replace(version=step - 1)
+
+    def hold(self) -> None:
+        """See `Sampler`."""
+        self.run.extra["consumed"] = self.consumed
 
     def sample(self, step: int) -> Batch:
         """The step's completions; with dynamic sampling, of groups that have something to teach."""
@@ -130,7 +132,7 @@ class OnPolicy(Sampler):
         """The next problem for which a reward holds at `step`; those before it are left out."""
         for _ in range(2 * len(self.items)):
             record = self.items[next(self.order)]
-            self.run.extra["consumed"] = self.run.extra.get("consumed", 0) + 1
+            self.consumed += 1
             if held(self.scorer.parts, record, step):
                 return record
         raise R1Error(f"step {step}: no reward holds for any problem")
@@ -148,57 +150,6 @@ class OnPolicy(Sampler):
             turn, of = divmod(index, self.world.size)
             found.extend(parts[of][turn * each : (turn + 1) * each])
         return found
-
-
-class OneStepOff(AbstractContextManager["OneStepOff"]):
-    """The next step's completions are sampled while this step's are learned.
-
-    The backend has a copy of the weights, those from before the step that is being learned, and half of the
-    threads. What is sampled depends on nothing but that copy, so a run gives the same result each time.
-    """
-
-    def __init__(self, inner: OnPolicy, steps: int) -> None:
-        """`steps` is the last step that needs a batch."""
-        self.inner, self.steps = inner, steps
-        self.pending: Future[Batch] | None = None
-        self.threads = torch.get_num_threads()
-
-    def __enter__(self) -> OneStepOff:
-        half = max(self.threads // 2, 1)
-        self.pool = ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(half))
-        torch.set_num_threads(half)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.pending is not None and not self.pending.done():
-            self.inner.backend.close()  # its next pass fails, and the thread ends
-        self.pool.shutdown()
-        torch.set_num_threads(self.threads)
-
-    def batch(self, step: int) -> Batch:
-        """The completions of `step`; sampling for the next one begins."""
-        held = self.inner.run.extra.pop("ahead", None)
-        if held is not None:
-            made = Batch([Record(record) for record in held[0]], held[1], False)
-        elif self.pending is not None:
-            made = self.pending.result()._replace(on_policy=False)
-        else:
-            self.inner.run.sync(self.inner.backend)
-            made = self.pool.submit(self.inner.sample, step).result()
-        self.inner.run.sync(self.inner.backend)
-        self.pending = self.pool.submit(self.inner.sample, step + 1) if step < self.steps else None
-        return made
-
-    def hold(self) -> None:
-        """Waits for the next step's completions and puts them into the run's state."""
-        if self.pending is not None:
-            made = self.pending.result()
-            self.inner.run.extra["ahead"] = [made.rollouts, made.metrics]
-
-    def rest(self) -> None:
-        """See `Sampler`. What is sampled for the next step stays in hand."""
-        if self.pending is not None:
-            self.pending.result()
 
 
 def problem_order(count: int, seed: int, order: Literal["shuffled", "given"] = "shuffled") -> Iterator[int]:

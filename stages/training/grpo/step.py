@@ -47,7 +47,8 @@ def step(run: Run, sampler: Sampler, learner: Learner, evaluations: Evaluations)
     figures, traced = learn(run, learner, batch.rollouts)  # advantages to update
     learned = clock.lap()
     if run.is_main:
-        made = (each.adding(meta=stamp(each, run.job.stage, step=run.step)) for each in traced)
+        origin = {"step": run.step} | ({} if batch.version is None else {"policy_step": batch.version})
+        made = (each.adding(meta=stamp(each, run.job.stage, **origin)) for each in traced)
         jsonl.write(run.work / "rollouts" / f"step_{run.step:06d}.jsonl", made)
     learner.renew_reference(run)
     times = {"step_time": sampled + learned, "time/generate": sampled, "time/learn": learned}

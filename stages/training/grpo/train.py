@@ -30,9 +30,10 @@ from stages.scoring.scorer import Scorer
 from stages.settings.groups import Engine
 from stages.settings.grpo import Settings
 from stages.training.grpo import invariance
+from stages.training.grpo.ahead import ahead
 from stages.training.grpo.checks import check_rollouts, check_room
 from stages.training.grpo.learner import Learner
-from stages.training.grpo.sampler import Given, OneStepOff, OnPolicy, Sampler
+from stages.training.grpo.sampler import Given, OnPolicy, Sampler
 from stages.training.grpo.step import step
 from stages.training.learned_text import tell_first
 from stages.training.loop.evaluations import Asked, Evaluations
@@ -147,7 +148,7 @@ def _check(
         tell_first(items[0], settings.rollouts, template, backend, report)
         report.note(f"options: {json.dumps(job.options)}")
         own = settings.lora.lora and not teacher  # then the model without its adapters is the reference
-        copies = int(objective.beta > 0 and not own) + int(settings.one_step_off)
+        copies = int(objective.beta > 0 and not own) + int(settings.staleness > 0)
         raise DryRun(needs(policy, job.world, settings.row_tokens, models=1 + copies, samples=True))
     return updates
 
@@ -182,10 +183,10 @@ def _sampler(
     backend = _follower(scope, learner, plan, run)
     if not settings.rollouts:
         scorer = scope.enter_context(Scorer(list(settings.reward), workers, scheduled=True))
-        share = world.new_group() if settings.one_step_off else world
+        share = world.new_group() if settings.staleness else world
         sampler = inner = OnPolicy(items, settings, backend, scorer, plan, run, share)
-        if settings.one_step_off:
-            sampler = scope.enter_context(OneStepOff(inner, settings.steps))
+        if settings.staleness:
+            sampler = scope.enter_context(ahead(inner, settings.steps, settings.staleness))
     sampling = sampling_of(settings.evaluation, settings.sampling)
     measured = Plan(str(run.out), plan.template, sampling, 0, 1, plan.engine)
     return sampler, Evaluations(run, table, Asked(backend, measured, workers, sampler.rest), scope)
@@ -199,7 +200,7 @@ def _follower(scope: ExitStack, learner: Learner, plan: Plan, run: Run) -> Follo
         engine,
         settings.model,
         None if policy.sharded else policy.unwrapped,
-        separate=settings.one_step_off,
+        separate=settings.staleness > 0,
         remote=Remote(settings.endpoint, settings.transfer, settings.sampling.temperature, run.is_main),
         report=run.report,
     )

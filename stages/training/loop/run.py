@@ -18,6 +18,7 @@ from stages.records import jsonl
 from stages.runtime import atomic
 from stages.runtime.errors import R1Error
 from stages.training.loop.state import State
+from stages.training.parallel.world import World
 from stages.training.policy import gathered
 from stages.training.rows import Row, Sample, rows
 
@@ -63,14 +64,15 @@ class Run(State):
             for name, figure in stats.items():
                 total[name] = total.get(name, 0.0) + figure
         rate = learning_rate(self.updates, self.updates_planned, self.job.settings.optimizer)
-        norm = self.strategy.step(rate) if begun else 0.0
+        with self.changing:
+            norm = self.strategy.step(rate) if begun else 0.0
+            self.updates += int(math.isfinite(norm))
         if not math.isfinite(norm):
             told = (
                 f"step {self.step}: the gradient's norm is {norm} and no weight was changed; "
                 f"its samples are in {self._offend(*used)}"
             )
             self.world.agree(R1Error(told))
-        self.updates += 1
         return {**total, "grad_norm": norm, "lr": rate}
 
     def rows(self, samples: Sequence[Sample]) -> Iterator[Row]:
@@ -84,17 +86,18 @@ class Run(State):
             ranks=self.world.size,
         )
 
-    def sync(self, backend: Follower) -> int:
+    def sync(self, backend: Follower, world: World | None = None) -> int:
         """Gives the backend the policy's weights; it refuses to sample with any others. Their fingerprint.
 
         Nothing is done where it has them since the last update. Raises R1Error where the processes have
-        different ones.
+        different ones. Another thread than the trainer's gives the `world` of its own, and holds `changing`.
         """
+        world = world or self.world
         if self._synced is None or self._synced[:2] != (backend, self.updates):
-            self.world.does(f"gives the sampler the weights of step {self.step}")
+            world.does(f"gives the sampler the weights of step {self.step}")
             held = backend.follow(self.policy.unwrapped, gathered)
-            if len(set(self.world.gather(held))) > 1:
-                self.world.agree(R1Error("the processes train different weights: their checksums differ"))
+            if len(set(world.gather(held))) > 1:
+                world.agree(R1Error("the processes train different weights: their checksums differ"))
             self._synced = backend, self.updates, held
         return self._synced[2]
 

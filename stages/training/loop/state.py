@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import statistics
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +67,7 @@ class State:
         self.identity = digest({**job.binding, **depends_on}, code_version())
         self.work = checkpoint.partial_of(self.out)
         self.step = self.updates = 0
+        self.changing = threading.Lock()  # held while the weights change
         self.extra: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
         self.tracker: Tracker | None = None
