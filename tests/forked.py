@@ -25,12 +25,14 @@ from faults import warm
 
 TESTS = Path(__file__).resolve().parent
 # Variables that libraries read as they are loaded: where these differ, the program starts anew.
-READ_AT_START = ("HF_", "TRANSFORMERS_", "OMP_", "TORCH", "PYTHON", "LD_", "CUDA_", "WORLD_SIZE", "R1_STAGES")
+READ_AT_START = ("HF_", "TRANSFORMERS_", "OMP_", "TORCH", "PYTHON", "LD_", "CUDA_", "R1_STAGES")
 CLIENT = r"""#!{python} -ISE
 import json, os, signal, socket, sys
 
 MODELS = ("generate", "eval", "ask", "sft", "grpo", "distill", "init", "convert", "reward-model")
 
+if sys.argv[1:3] == ["-m", "r1cli"]:  # as r1 starts the processes of --nproc
+    del sys.argv[1:3]
 at_start = {{name: value for name, value in os.environ.items() if name.startswith({read})}}
 if sys.argv[1:2] == [] or sys.argv[1] not in MODELS or at_start != {at_start}:
     os.execv({real!r}, [{real!r}, *sys.argv[1:]])
@@ -52,8 +54,10 @@ os._exit(code)
 
 
 @contextlib.contextmanager
-def commands(environment: dict[str, str]) -> Iterator[Path]:
-    """The folder that stands first in PATH; `environment` is that of the commands."""
+def commands(environment: dict[str, str], *imports: str) -> Iterator[Path]:
+    """The folder that stands first in PATH; `environment` is that of the commands, `imports` what they load
+    besides what all of them do.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         address = folder / "address"
@@ -63,7 +67,7 @@ def commands(environment: dict[str, str]) -> Iterator[Path]:
         text = CLIENT.format(python=sys.executable, **known)
         (folder / "r1").write_text(text, "utf-8")
         (folder / "r1").chmod(0o755)
-        line = [sys.executable, __file__, str(address)]
+        line = [sys.executable, __file__, str(address), *imports]
         server = subprocess.Popen(line, env=environment, cwd=TESTS.parent, stdout=subprocess.PIPE)
         assert server.stdout is not None
         try:
@@ -78,13 +82,13 @@ def commands(environment: dict[str, str]) -> Iterator[Path]:
 # What follows runs in the process that forks.
 
 
-def serve(address: str) -> None:
+def serve(address: str, *imports: str) -> None:
     """Answers each connection in a fork of its own, until it is killed."""
     ready, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     stages = ("init", "ask", "sft", "eval", "grpo", "distill")
-    warm(("r1cli.run", *(f"stages.{name}" for name in stages)))
+    warm(("r1cli.run", *(f"stages.{name}" for name in stages), *imports))
     gc.freeze()  # or each child's collector would copy the pages of all that is imported
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -154,4 +158,4 @@ def _perform(arguments: list[str], folder: str, environment: dict[str, str]) -> 
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

@@ -61,6 +61,7 @@ HEAVY = (
     "stages.inference.transformers.backend",
 )  # fmt: skip
 TIMES = re.compile(rb'("(?:step_time|time/\w+)":) ?[-+.e\d]+')
+LONG = 80  # calls of a command
 ERRORS = (errno.EIO, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOSPC)
 
 
@@ -453,6 +454,11 @@ def once_at_each(calls: list[tuple[str, str]]) -> list[Fault]:
     return faults
 
 
+def by_turns(faults: list[Fault]) -> list[Fault]:
+    """At each call of a long command an error or a kill: each state that it saves has the same calls."""
+    return [each for each in faults if each.kills == bool(each.at % 4 // 2)]
+
+
 def killed(calls: list[tuple[str, str]], n: int) -> list[Fault]:
     """A kill before call `n`, but for one that finds what the kill before the last call has found."""
     same = n > 1 and calls[n - 2][0] in ("close", "fsync")
@@ -470,11 +476,12 @@ def at_random(bench: Bench, command: Command, count: int) -> list[Fault]:
 
 
 def at_each_read(calls: list[tuple[str, str]]) -> list[Fault]:
-    """A disk that fails from a read on, and a file that loses its second half before one."""
+    """A disk that fails from a read on, and a file that loses its second half before one; of many in turn."""
     found = []
     for n, (call, _) in enumerate(calls, 1):
-        found.append(Fault(FAIL_ON, n, errno.EIO, READ))
-        if call != "open":  # before it is opened a file is merely short
+        if len(calls) <= LONG or n % 2 or call == "open":  # before it is opened a file is merely short
+            found.append(Fault(FAIL_ON, n, errno.EIO, READ))
+        if call != "open" and (len(calls) <= LONG or not n % 2):
             found.append(Fault(SHRINK, n, 0, READ))
     return found
 
@@ -539,6 +546,8 @@ def test_every_call_of_a_command_may_fail_or_be_the_last(heavy: list[Bench], com
         if command.name == "measured":  # as above, and each state has the best in it
             ours = [each for each in faults if re.search("best|eval", calls[each.at - 1][1])]
             return random.Random(0).sample(ours, min(100, len(ours)))
+        if len(calls) > LONG:
+            faults = by_turns(faults)
         return faults + at_random(heavy[0], command, max(0, 104 - kills(faults)))
 
     tally = attempt(heavy, command, all_of)

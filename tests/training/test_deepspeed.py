@@ -1,6 +1,8 @@
 """Two processes against one, for real over gloo: the same losses, resumed by another number, and ended whole.
 
-Every run here is the program itself. The model has 55,000 weights, and ZeRO 3 shares out each of them.
+Processes that only compute are forked from one that has loaded torch and DeepSpeed; where one is killed, or
+another program starts them, each is the program itself. The model has 55,000 weights, and ZeRO 3 shares out
+each of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import environment
+from forked import commands
 from models import fresh
 from safetensors.torch import load_file
 from test_training import metrics, problems, sums
@@ -47,11 +50,16 @@ SHARED: dict[str, Any] = {
 }
 
 
-class Bench:
-    """A folder with inputs and the runs that were made of them."""
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}  # as the program sets it
+# Starts the processes of --nproc by the program in its first argument.
+LAUNCHER = "import sys; sys.executable = sys.argv.pop(1); from r1cli.main import main; main(sys.argv[1:])"
 
-    def __init__(self, folder: Path, model: Path, reward: str) -> None:
-        self.folder, self.model, self.reward = folder, model, reward
+
+class Bench:
+    """A folder with inputs and the runs that were made of them; `forked` starts quickly."""
+
+    def __init__(self, folder: Path, model: Path, reward: str, forked: Path) -> None:
+        self.folder, self.model, self.reward, self.forked = folder, model, reward, forked
         self.records, self.problems = folder / "sums.jsonl", folder / "problems.jsonl"
         jsonl.write(self.records, sums(20))
         jsonl.write(self.problems, problems(8))
@@ -68,14 +76,21 @@ class Bench:
     ) -> list[str]:
         """A command line; `last` wins over what is given to every run of the stage."""
         given = [*SFT, self.records] if stage == "sft" else [*GRPO, "-r", self.reward, self.problems]
-        begin = [sys.executable, "-m", *(start or ("r1cli",)), stage, "-m", self.model]
+        begin = [sys.executable, *(start or ("-m", "r1cli")), stage, "-m", self.model]
         return list(map(str, [*begin, "-o", self.folder / out, *COMMON, *flags, *given, *last]))
 
+    def quick(self, line: Sequence[str]) -> list[str]:
+        """A line of the program as one that forks."""
+        assert line[:3] == [sys.executable, "-m", "r1cli"]
+        begin = [sys.executable, "-c", LAUNCHER] if "--nproc" in line else []
+        return [*begin, str(self.forked), *line[3:]]
+
     def run(self, stage: str, out: str, *flags: Any, **options: Any) -> Path:
+        line = self.line(stage, out, *flags, **options)
         done = subprocess.run(
-            self.line(stage, out, *flags, **options),
-            capture_output=True, text=True, env=environment(), timeout=200, check=False,
-            stdin=subprocess.DEVNULL,
+            line if "start" in options else self.quick(line),
+            capture_output=True, text=True, env=environment(**PASSIVE), timeout=200,
+            check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"{self.folder / out}\n"
@@ -92,8 +107,12 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Path, reward: str) -> Iterator[Bench]:
-    made = Bench(tmp_path_factory.mktemp("bench"), tiny, reward)
-    with pytest.MonkeyPatch.context() as patch:
+    # Not in the environment of what they fork: what a run has left behind is found by it.
+    with (
+        commands(environment(**PASSIVE), "deepspeed", "stages.training.grpo.train") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        made = Bench(tmp_path_factory.mktemp("bench"), tiny, reward, folder / "r1")
         patch.setenv(MARK, str(made.folder))
         yield made
     assert not left_of(made.folder), "a process is left running"
@@ -243,9 +262,9 @@ def test_distillation_holds_on_two_processes(on_policy: bool, bench: Bench) -> N
         several = ["--nproc", 2, *bench.zero(3)] if count > 1 else []
         line = [sys.executable, "-m", "r1cli", "distill", "-m", bench.model, "-o", out, *COMMON]
         done = subprocess.run(
-            [*map(str, [*line, "-r", bench.reward, *flags, *several])],
-            input=bench.problems.read_bytes(), capture_output=True, env=environment(), timeout=200,
-            check=False,
+            bench.quick([*map(str, [*line, "-r", bench.reward, *flags, *several])]),
+            input=bench.problems.read_bytes(), capture_output=True,
+            env=environment(**PASSIVE), timeout=200, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()
         made.append(out)
@@ -320,13 +339,14 @@ def test_ctrl_c_ends_all_processes_and_is_said_once(bench: Bench) -> None:
 
 
 def test_torchrun_starts_it_too(bench: Bench) -> None:
-    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "r1cli")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "r1cli")
     made = bench.run("sft", "torchrun", "--zero", 2, start=launcher)
     assert_alike(bench.one("sft"), made)
 
 
 def test_deepspeeds_launcher_starts_it_too(bench: Bench) -> None:
     runner = (
+        "-m",
         "deepspeed.launcher.runner",
         "--num_gpus",
         "2",
