@@ -47,14 +47,14 @@ def r1(*words: Any, cores: set[int] | None = None, **variables: str) -> str:
         preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
     )  # fmt: skip
     if done.returncode:
-        raise SystemExit(f"{' '.join(line)}\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{line}\n{done.stderr[-2000:]}")
     return done.stdout
 
 
 def made(folder: Path, seed: int) -> None:
     """A base that gets some sums right, problems to learn from and problems that are held out."""
     tokens = [word for each in WORDS for word in ("--words", each)]
-    r1("init", "-o", folder / "fresh", "--hidden", 64, "--layers", 2, "--seed", seed, *tokens)
+    r1("init", "-o", folder / "fresh", "--hidden", 64, "--layers", 2, "--heads", 2, "--seed", seed, *tokens)
     worked = folder / "worked.jsonl"
     r1(
         "prompts",

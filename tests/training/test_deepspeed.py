@@ -58,7 +58,7 @@ LAUNCHER = "import sys; sys.executable = sys.argv.pop(1); from r1cli.main import
 class Bench:
     """A folder with inputs and the runs that were made of them; `forked` starts quickly."""
 
-    def __init__(self, folder: Path, model: Path, reward: str, forked: Path) -> None:
+    def __init__(self, folder: Path, model: Path, reward: str, forked: Path | None = None) -> None:
         self.folder, self.model, self.reward, self.forked = folder, model, reward, forked
         self.records, self.problems = folder / "sums.jsonl", folder / "problems.jsonl"
         jsonl.write(self.records, sums(20))
@@ -71,7 +71,7 @@ class Bench:
         stage: str,
         out: str,
         *flags: Any,
-        start: tuple[str, ...] = (),
+        start: tuple[Any, ...] = (),
         last: Sequence[str] = (),
     ) -> list[str]:
         """A command line; `last` wins over what is given to every run of the stage."""
@@ -80,7 +80,9 @@ class Bench:
         return list(map(str, [*begin, "-o", self.folder / out, *COMMON, *flags, *given, *last]))
 
     def quick(self, line: Sequence[str]) -> list[str]:
-        """A line of the program as one that forks."""
+        """A line of the program as one that forks, where there is something to fork."""
+        if self.forked is None:
+            return list(line)
         assert line[:3] == [sys.executable, "-m", "r1cli"]
         begin = [sys.executable, "-c", LAUNCHER] if "--nproc" in line else []
         return [*begin, str(self.forked), *line[3:]]

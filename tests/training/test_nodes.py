@@ -1,4 +1,4 @@
-"""Two machines train one model: what docs/cluster.md says of them, with machines of the kernel's namespaces.
+"""Several machines train one model: what docs/cluster.md says, with machines of the kernel's namespaces.
 
 Each run is the program itself, begun by torchrun as in the docs.
 """
@@ -28,23 +28,34 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tiny: Path, reward: str) -> 
     return Bench(tmp_path_factory.mktemp("common"), tiny, reward)
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[list[Node]]:
+@pytest.fixture(autouse=True)
+def allowed() -> None:
     reason = why_not()
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def two(tmp_path: Path, allowed: None) -> Iterator[list[Node]]:
     with nodes(2, tmp_path) as made:
         yield made
 
 
+@pytest.fixture
+def three(tmp_path: Path, allowed: None) -> Iterator[list[Node]]:
+    with nodes(3, tmp_path) as made:
+        yield made
+
+
 def spread(
-    bench: Bench, two: list[Node], stage: str, out: str, *flags: Any, private: Path | None = None
+    bench: Bench, them: list[Node], stage: str, out: str, *flags: Any, private: Path | None = None
 ) -> list[subprocess.Popen[str]]:
-    """The same line on both nodes; the first one is where they meet."""
+    """The same line on all nodes; the first one is where they meet."""
     meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "node-1:29500", "--rdzv-id", "7")
-    start = ("torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *meeting, "-m", "r1cli")
+    start = ("-m", "torch.distributed.run", "--nnodes", len(them), "--nproc-per-node", 1, *meeting)
+    start += ("-m", "r1cli")
     line = bench.line(stage, out, *flags, start=start)
-    return [node.start(line, private=private) for node in two]
+    return [node.start(line, private=private) for node in them]
 
 
 def first_said(running: list[subprocess.Popen[str]]) -> str:
@@ -60,6 +71,13 @@ def test_two_nodes_learn_what_one_process_learns(bench: Bench, two: list[Node]) 
     errors = [each.communicate(timeout=200)[1] for each in running]
     assert [each.returncode for each in running] == [0, 0], errors
     assert_alike(bench.one("grpo"), bench.folder / "grpo-nodes")
+
+
+def test_three_nodes_learn_what_one_process_learns(bench: Bench, three: list[Node]) -> None:
+    running = spread(bench, three, "grpo", "grpo-three", *bench.zero(3))
+    errors = [each.communicate(timeout=300)[1] for each in running]
+    assert [each.returncode for each in running] == [0, 0, 0], errors
+    assert_alike(bench.one("grpo"), bench.folder / "grpo-three")
 
 
 def test_a_file_system_that_is_not_common_is_found_at_the_start(bench: Bench, two: list[Node]) -> None:
