@@ -1,10 +1,10 @@
 """What `r1 grpo --staleness K` gains in time and costs in learning, for K = 0, 1, 2, 4, 8 in turn.
 
-    python tests/bench/staleness.py [--server] [--seeds N] [--steps N] [--inner-epochs N]
+    python tests/bench/staleness.py [--server] [--seeds N] [--steps N] [--row-tokens N]
 
 A model of 110,000 weights that has read worked sums learns them better by GRPO; each seed is another base and
 another run. With `--server` a vLLM server samples, one core for it and one for the trainer; else a thread of
-the trainer does. With 4 inner epochs the trainer is the slower one, and the weights are K steps old. A line
+the trainer does. With 64 tokens a row the trainer is the slower one, and the weights are K steps old. A line
 for each run gives tokens per second, how old the weights were, what trainer and sampler waited, and the share
 of held-out sums that come out right, before and after; the last lines the medians and the paired difference
 to K = 0 over all seeds.
@@ -129,7 +129,7 @@ def learned(folder: Path, age: int, seed: int, asked: Any, server: tuple[str, di
     """One run of grpo with this staleness."""
     out = folder / f"grpo-{age}"
     flags: list[Any] = [*GRPO, "--staleness", age, "--seed", seed, "--steps", asked.steps]
-    flags += ["--inner-epochs", asked.inner_epochs]
+    flags += ["--row-tokens", asked.row_tokens]
     if age == 0:  # the same loss for all
         flags += ["--correction", "truncate"]
     variables: dict[str, str] = {}
@@ -169,7 +169,7 @@ def main() -> None:
     given.add_argument("--server", action="store_true")
     given.add_argument("--seeds", type=int, default=3)
     given.add_argument("--steps", type=int, default=60)
-    given.add_argument("--inner-epochs", type=int, default=1)
+    given.add_argument("--row-tokens", type=int, default=1536)
     asked = given.parse_args()
     rates: dict[int, list[float]] = {age: [] for age in AGES}
     gains: dict[int, list[float]] = {age: [] for age in AGES}
