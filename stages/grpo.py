@@ -105,11 +105,10 @@ def run(
 
 
 def _one_step_off(settings: Settings) -> Settings:
-    """`settings` with --one-step-off as the staleness that it is."""
-    if not settings.one_step_off:
-        return settings
-    if settings.staleness > 1:
+    """`settings` in which --one-step-off and --staleness say the same."""
+    if settings.one_step_off and settings.staleness > 1:
         raise UsageError(
             f"--one-step-off is --staleness 1, and --staleness {settings.staleness} is given; leave one out"
         )
-    return replace(settings, staleness=1)
+    one = settings.one_step_off or settings.staleness == 1
+    return replace(settings, staleness=1, one_step_off=True) if one else settings

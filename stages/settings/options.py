@@ -13,7 +13,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -143,6 +143,16 @@ def refuse_password(name: str, url: str) -> None:
 def recorded(settings: Any) -> dict[str, Any]:
     """A dataclass of settings as plain values, for `r1.json`: all of it, groups as objects of their own."""
     return dict(json.loads(json.dumps(asdict(settings), default=str)))
+
+
+def usual(settings: Any) -> dict[str, Any]:
+    """The defaults of those options that have one, as `recorded` has them."""
+    made = {
+        each.name: recorded(each.default) if is_dataclass(each.default) else each.default
+        for each in fields(settings)
+        if each.default is not MISSING
+    }
+    return dict(json.loads(json.dumps(made, default=str)))
 
 
 def binding(settings: Any) -> dict[str, Any]:

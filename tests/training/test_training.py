@@ -282,6 +282,15 @@ def test_a_checkpoint_is_never_overwritten_and_taken_only_for_the_same_run(
         options = {"model": tiny, "records": None, **other}
         with pytest.raises(UsageError, match=f"another {named}"):
             taught(options.pop("model"), out, options.pop("records"), **options, resume=True)
+    # Made before there was an option, which is at its default now, or is not.
+    manifest = json.loads((out / "r1.json").read_text())
+    del manifest["options"]["context"], manifest["options"]["optimizer"]["clip"]
+    (out / "r1.json").write_text(json.dumps(manifest))
+    assert taught(tiny, out, epochs=1, resume=True).path == out
+    with pytest.raises(UsageError, match="another option context"):
+        taught(tiny, out, epochs=1, context=512, resume=True)
+    with pytest.raises(UsageError, match="another option optimizer"):
+        taught(tiny, out, epochs=1, optimizer=replace(FAST, clip=0.5), resume=True)
     assert (out / "model.safetensors").stat().st_mtime_ns == before
 
 

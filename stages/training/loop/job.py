@@ -16,7 +16,7 @@ from stages.records.record import digest
 from stages.runtime.errors import UsageError
 from stages.runtime.report import SILENT, Report
 from stages.settings.groups import Engine
-from stages.settings.options import binding, recorded
+from stages.settings.options import binding, recorded, usual
 from stages.training.parallel.agreement import check_alike, check_common
 from stages.training.parallel.world import World
 from stages.training.policy import Policy
@@ -114,7 +114,10 @@ class Job:
             check_files(parent)
             return None
         other = [
-            *(f"option {name}" for name in _other(self.binding, manifest.get("options"))),
+            *(
+                f"option {name}"
+                for name in _other(self.binding, manifest.get("options"), usual(self.settings))
+            ),
             *(["model"] if _said(manifest, "parent", "revision") != checkpoint.revision(parent) else []),
             *(["records"] if _said(manifest, "inputs", "digest") != digest_of(records) else []),
         ]
@@ -147,13 +150,17 @@ def with_rate(settings: S, usual: float, *, resume: bool, report: Report) -> S:
     return replace(settings, optimizer=replace(optimizer, lr=rate))
 
 
-def _other(asked: Mapping[str, Any], had: Any) -> list[str]:
-    """The options that a checkpoint was made with others of; of a group, what is asked for counts."""
+def _other(asked: Mapping[str, Any], had: Any, defaults: Mapping[str, Any]) -> list[str]:
+    """The options that a checkpoint was made with others of; of a group, what is asked for counts.
+
+    One that it does not know, as there was none then, is at its default.
+    """
     found = []
     for name, value in asked.items():
-        held = had.get(name) if isinstance(had, dict) else None
+        held = had.get(name, defaults.get(name)) if isinstance(had, dict) else None
         if isinstance(value, dict) and isinstance(held, dict):
-            held = {part: held.get(part) for part in value}
+            of_group = defaults.get(name) or {}
+            held = {part: held.get(part, of_group.get(part)) for part in value}
         if value != held:
             found.append(name)
     return found
