@@ -16,7 +16,7 @@ from r1cli.streams import BROKEN_PIPE, INTERRUPTED, READ_OR_WRITE, Terminated
 from stages.checkpoints.checkpoint import Checkpoint, partial_of
 from stages.records import jsonl
 from stages.runtime import shown
-from stages.runtime.errors import NoRecords, R1Error, StreamError, Unavailable, UsageError
+from stages.runtime.errors import BadInput, NoRecords, R1Error, StreamError, Unavailable, UsageError
 from stages.runtime.results import Browsable, Results, Styled
 
 
@@ -195,7 +195,9 @@ def _write(
             console.table(table.title, table.columns, table.rows)
         if product.failure is not None:
             return R1Error(product.failure)
-        return None if product.lacking is None else Unavailable(product.lacking)
+        if product.lacking is not None:
+            return Unavailable(product.lacking)
+        return None if product.unfit is None else BadInput(product.unfit)
     elif product is not None:
         _pour(product, path, console, stdout)
     return None

@@ -27,6 +27,7 @@ from stages.evaluation.measure import SAMPLES, SAMPLING, Tally, judge, template_
 from stages.evaluation.seeds import spread
 from stages.evaluation.suites import SUITES, expanded
 from stages.evaluation.table import costs, failure, overlaps, results, spreads
+from stages.evaluation.unfit import Unfit
 from stages.formats import written_table
 from stages.formats.foreign import as_records
 from stages.records import jsonl, templates
@@ -198,6 +199,7 @@ def run(
         _check_texts(settings.contamination)
     records = as_records(records, report)
     lacking: dict[str, Unavailable] = {}
+    unfit = Unfit(report)
     measured = list(_measured(settings, records, given, lacking, report))
     file = settings.against if settings.against and _is_file(settings.against) else ""
     words = _words() if settings.contamination is not None else None
@@ -218,7 +220,7 @@ def run(
                 report.note(f"{each.source}: at temperature 0 all {settings.repeats} runs are alike")
             try:
                 for one in _runs(each, settings):
-                    _sample(model, one, tally, keep, settings, report, journal)
+                    _sample(model, one, tally, lambda made: keep(unfit.look(made)), settings, report, journal)
             except Lacking as error:
                 _leave_out(str(each.source), error, lacking, report)
                 tally.forget(each.source)
@@ -228,12 +230,15 @@ def run(
         # This and what follows within, so that --save FILE does not appear.
         if all(row.apart for row in tally.rows.values()):
             raise _nothing(settings, lacking)
+        if unfit.found and not any(row.right for row in tally.rows.values() if not row.apart):
+            raise unfit.first()
         bases = _bases(tally, settings.against) if settings.against is not None else []
         if settings.contamination is not None:
             _look_through(settings.contamination, tally, report)
         if settings.curves is not None or settings.png is not None:
             _curve(tally, settings, report)
-    return _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
+    made = _told_of(tally, bases, settings, lacking, report, _speed(tally, began, settings, journal))
+    return replace(made, unfit=unfit.told())
 
 
 def _nothing(settings: Settings, lacking: Collection[str]) -> R1Error:
@@ -553,7 +558,7 @@ def _planned(benchmark: Benchmark, settings: Settings, given: Collection[str]) -
     named = settings.template or benchmark.template
     template = templates.load(named) if named else template_of(settings.model, settings.adapter)
     sampling = _sampling(settings.sampling, benchmark, given)
-    plan = Plan(settings.model, template, sampling, settings.seed, samples, settings.engine)
+    plan = Plan(settings.model, template, sampling, settings.seed, samples, settings.engine, must_fit=False)
     check_plan(plan, settings.endpoint, settings.adapter)
     decide = () if settings.reward else benchmark.decide
     again = partial(_problems, benchmark, settings) if benchmark.name else tuple

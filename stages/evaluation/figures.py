@@ -76,6 +76,7 @@ class Figures:
         self.mixings: list[float] = []
         self.by_length: dict[str, array[int]] = {unit: array("q") for unit in ("tokens", "characters")}
         self.right = array("b")  # beside these lengths: whether the completion is correct, -1 unjudged
+        self.unasked = self.ended_early = 0  # completions, as a prompt was too long for the model's context
         self.seconds: float | None = None  # that the completions took, where they were made here and now
         self.repeated: frozenset[str] | None = (
             None  # the problems that a training file has, where one is given
@@ -99,6 +100,11 @@ class Figures:
                 "each completion counts once; give each file once",
             )
         problem.samples.add(name)
+        if record.get("unasked"):  # no text, of which no length or reward is known
+            problem.unjudged += 1
+            self.unasked += 1
+            return
+        self.ended_early += bool(record.get("ended_early"))
         self.right.append(-1)
         self._judge(problem, decided, vote)
         for key in record["rewards"]:
@@ -170,6 +176,7 @@ class Figures:
         counts = [(each.judged, each.correct) for each in problems if each.judged]
         sizes = [each.completions for each in problems]
         total, unjudged = sum(sizes), sum(each.unjudged for each in problems)
+        answered = total - self.unasked
         interval = statistics.clustered_interval(counts) if counts else None
         made: dict[str, Any] = {
             **{
@@ -201,8 +208,9 @@ class Figures:
             "decides": ", ".join(self.deciding),
             "threshold": self.threshold,
             **{f"rewards/{name}/mean": value for name, value in self._means().items()},
-            **self._lengths(total),
-            **self._cost(total, price),
+            **{name: n for name in ("unasked", "ended_early") if (n := getattr(self, name))},
+            **self._lengths(answered),
+            **self._cost(answered, price),
             **self._overlap(),
             "mixing": fmean(self.mixings) if self.mixings else None,
             "digest": digest(sorted(each.content for each in problems)),
@@ -226,7 +234,7 @@ class Figures:
         unit = self.unit
         finished = self.finishes.total()
         return {
-            "completions/mean_length": self.lengths[unit] / total,
+            "completions/mean_length": self.lengths[unit] / total if total else None,
             "length_unit": unit,
             **({} if self.thinking is None else {"completions/mean_thinking": self.thinking}),
             "completions/clipped_ratio": self.finishes["length"] / finished if finished else None,

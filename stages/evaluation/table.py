@@ -52,7 +52,7 @@ def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> R
             percent(each["pass@1"]),
             f"{percent(each['pass@1_low'])} – {percent(each['pass@1_high'])}",
             *(percent(each.get(name)) for name in curves),
-            f"{each['completions/mean_length']:.0f} {each['length_unit']}",
+            _length(each),
             percent(each["completions/clipped_ratio"]),
             percent(each["mixing"]),
             f"{each['problems']} × {each['k']}",
@@ -63,6 +63,11 @@ def results(found: list[dict[str, Any]], *, report: Report, said: str = "") -> R
     completions = sum(each["completions"] for each in found)
     report.summary(f"measured {completions} completions of {problems} problems{said}")
     return Results(found, "Share of correct answers", columns, rows)
+
+
+def _length(each: Mapping[str, Any]) -> str:
+    mean = each["completions/mean_length"]
+    return "-" if mean is None else f"{mean:.0f} {each['length_unit']}"
 
 
 def _apart(found: list[dict[str, Any]]) -> list[str]:

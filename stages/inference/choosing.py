@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from stages.inference.interface import Backend, Completion, Likelihood, Request
+from stages.inference.interface import Backend, Completion, Likelihood, Request, unasked
 from stages.records.record import bad_record
 from stages.records.templates import Rendered
-from stages.runtime.errors import UsageError
+from stages.runtime.errors import TooLong, UsageError
 
 FORM = 'write texts, or pairs of a prompt and a text: [" yes", " no"]'
 
@@ -41,7 +41,7 @@ def chosen(
     """The likeliest text, the first of equal ones, as each sample of the request.
 
     Raises UsageError where the backend, called `name`, cannot say how likely a text is, and where the tokens
-    that were drawn are asked for.
+    that were drawn are asked for; TooLong where the request must fit.
     """
     if request.logprobs:
         raise UsageError("--tokens: nothing is drawn where given texts are compared; leave it out")
@@ -51,7 +51,11 @@ def chosen(
             f"--backend {name} cannot say how likely a given text is, by which multiple-choice tasks of "
             "lm-eval are answered: give --backend transformers"
         )
-    found: list[Likelihood] = likelihoods(pairs, request.place)
+    try:
+        found: list[Likelihood] = likelihoods(pairs, request.place)
+    except TooLong as error:
+        yield from unasked(request, error)
+        return
     best = max(range(len(pairs)), key=lambda k: found[k].logp)
     for sample in request.samples:
         yield Completion(

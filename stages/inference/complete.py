@@ -46,6 +46,7 @@ class Plan:
     tokens: bool = False  # whether records hold ids and log-probabilities
     tokenizer: str = ""  # the fingerprint of what the token ids stand for
     extra: Mapping[str, Any] = field(default_factory=dict)  # fields of a server's requests; None: left out
+    must_fit: bool = True  # False: a problem too long for the model's context is given out `unasked`
 
     def origin(self) -> dict[str, Any]:
         """What `meta.generate` says."""
@@ -260,7 +261,9 @@ class _Work:
         self._pending[key] = entry
         missing = tuple(k for k in range(plan.samples) if k not in entry.done)
         seeds = tuple(seed_of(plan.seed, name, k) for k in missing)
-        request = Request(key, rendered, missing, seeds, record.place, logprobs=plan.tokens)
+        request = Request(
+            key, rendered, missing, seeds, record.place, logprobs=plan.tokens, must_fit=plan.must_fit
+        )
         if missing and "continuations" in record:
             pairs = continuations_of(record, rendered)
             for completion in chosen(self.backend, request, pairs, plan.engine.backend):
@@ -269,10 +272,10 @@ class _Work:
         return request if missing else None
 
     def take(self, completion: Completion) -> None:
-        """Keeps a completion, in the journal too."""
+        """Keeps a completion, in the journal too; not one that was not asked for, which costs nothing."""
         entry = self._pending[completion.key]
         made = _record(entry.record, completion, self.plan, self._thinking(completion))
-        if self.journal is not None:
+        if self.journal is not None and not completion.unasked:
             self.journal.put(self._line_key(entry.record, completion.sample), made)
         entry.done[completion.sample] = made
         entry.missing -= 1
@@ -312,7 +315,7 @@ def _record(problem: Record, made: Completion, plan: Plan, thinking: int | None)
         "group": name,
         "sample": made.sample,
         "completion": made.text,
-        "finish": made.finish,
+        **({"unasked": made.unasked} if made.unasked else {"finish": made.finish}),
         "prefill": made.prefill,
     }
     if plan.tokens:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from stages.records.templates import Rendered
+from stages.runtime.errors import TooLong
 from stages.settings.groups import Sampling
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ class Request:
     seeds: tuple[int, ...]
     place: str = ""
     logprobs: bool = True  # False: nobody reads them, and a backend may leave them out
+    must_fit: bool = True  # False: where the context does not hold it, its completions say so
 
 
 class Likelihood(NamedTuple):
@@ -52,11 +54,22 @@ class Completion:
     logprobs: list[float | None]
     counts: tuple[int, int] | None = None  # tokens of prompt and completion, where ids are unknown
     likelihoods: tuple[Likelihood, ...] = ()  # of the texts that it was chosen from
+    unasked: str = ""  # why the model was not asked, and there is no text
 
     @property
     def lengths(self) -> tuple[int, int]:
         """How many tokens the prompt and the completion have."""
         return self.counts or (len(self.prompt_ids), len(self.completion_ids))
+
+
+def unasked(request: Request, error: TooLong) -> list[Completion]:
+    """A completion without a text for each sample. Raises `error` where the request must fit."""
+    if request.must_fit:
+        raise error
+    return [
+        Completion(request.key, sample, "", "", "", [], [], [], counts=(0, 0), unasked=error.what)
+        for sample in request.samples
+    ]
 
 
 class Source(Generic[T]):
@@ -83,6 +96,7 @@ class Backend(Protocol):
 
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
         """Completions in the order they finish; a None where none has, and what waits may be given out.
+        Raises TooLong for a prompt that must fit and does not; of others see `unasked`.
 
         Closing the iterator drops what is unfinished.
         """
@@ -95,7 +109,7 @@ class Chooser(Backend, Protocol):
     """A backend that can say how likely a text is after a prompt."""
 
     def likelihoods(self, pairs: list[tuple[str, str]], place: str = "") -> list[Likelihood]:
-        """Of each prompt and the text that follows it. Raises BadInput for a text that does not fit."""
+        """Of each prompt and the text that follows it. Raises TooLong for a text that does not fit."""
 
 
 Gathered = Callable[[Any], AbstractContextManager[Any]]

@@ -6,7 +6,6 @@ import bisect
 import functools
 import math
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -78,11 +77,10 @@ class OutputProcessor:
         self._limit(sequence)
         return sequence
 
-    def begin(self, request: Request, vocabulary: int) -> Iterator[Sequence]:
-        """All samples of a request. Raises BadInput as `encode_request` does."""
+    def begin(self, request: Request, vocabulary: int) -> list[Sequence]:
+        """All samples of a request. Raises as `encode_request` does."""
         ids, prefill = encode_request(self.tokenizer, request, self.limit, vocabulary)
-        for index in range(len(request.samples)):
-            yield self.start(request, index, ids, prefill)
+        return [self.start(request, index, ids, prefill) for index in range(len(request.samples))]
 
     def needed(self, request: Request) -> bool:
         """Whether anything but an end token or the limit can end or turn a completion of this request."""

@@ -9,7 +9,7 @@ from stages.inference.encoding import opening, plain_ids, refuse_unknown
 from stages.inference.interface import Request
 from stages.inference.transcript import history
 from stages.records.templates import Rendered
-from stages.runtime.errors import BadInput
+from stages.runtime.errors import BadInput, TooLong
 
 
 def encode(
@@ -33,11 +33,12 @@ def encode(
 def encode_request(tokenizer: Any, request: Request, limit: int, vocabulary: int) -> tuple[list[int], str]:
     """As `encode`, for a model of a context of `limit` tokens and embeddings of `vocabulary`.
 
-    Raises BadInput for a prompt that leaves no room for an answer, or has a token of no embedding.
+    Raises TooLong for a prompt that leaves no room for an answer, BadInput for one that has no token, or one
+    of no embedding.
     """
     ids, prefill = encode(tokenizer, request.prompt, request.place)
     if not ids or len(ids) >= limit:
-        raise BadInput(
+        raise (TooLong if ids else BadInput)(
             f"the prompt has {len(ids)} tokens, the model's context {limit}",
             place=request.place,
             remedy="shorten it or drop it with `r1 filter --where`",

@@ -22,6 +22,7 @@ LONGEST = 200  # characters of a field that is a reference as a whole
 ANSWERED = frozenset((
     "group", "sample", "completion", "finish", "prefill", "prompt_ids", "completion_ids", "logprobs",
     "policy_logprobs", "loglikelihoods", "rewards", "reasons", "reward", "advantage", "dropped", "draft",
+    "unasked", "ended_early",
 ))  # fmt: skip
 MADE = ANSWERED | {"meta"}  # all that stages add to a problem
 NUMBER = re.compile(r"[-+]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?%?")

@@ -88,6 +88,8 @@ def quick(record: dict[str, Any]) -> Verdict | Counts | None:
     if why := _no_problem(record):
         return Verdict(None, why)
     if category in MULTI_TURN and isinstance(record["completion"], str):
+        if record.get("ended_early"):  # for the program an answer that is an error, and wrong
+            return _told(category, False, f"the conversation ended early: {record['ended_early']}")
         try:
             why = conversation.unfinished(record)
         except (AttributeError, KeyError, TypeError) as error:

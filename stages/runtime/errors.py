@@ -43,6 +43,10 @@ class BadInput(R1Error):
         return str(self.args[0]) + (f"; {self.remedy}" if self.remedy else "")
 
 
+class TooLong(BadInput):
+    """A prompt that the model's context does not hold."""
+
+
 class NoRecords(BadInput):
     """The records given are none, or none of use. Whoever gave them knows where they come from."""
 

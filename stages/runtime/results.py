@@ -23,7 +23,8 @@ class Table:
 class Results:
     """`records` go to stdout as JSONL, the table to stderr, after it those in `further`.
 
-    A `failure` ends the command with exit code 1, else what is `lacking` with 69.
+    A `failure` ends the command with exit code 1, else what is `lacking` with 69, else input that is `unfit`
+    with 65.
     """
 
     records: list[dict[str, Any]]
@@ -32,6 +33,7 @@ class Results:
     rows: list[list[str]] = field(default_factory=list)
     failure: str | None = None
     lacking: str | None = None
+    unfit: str | None = None
     further: list[Table] = field(default_factory=list)
 
 

@@ -1,6 +1,9 @@
 """Problems that a model is asked more than once: what it is asked after a completion that was judged, be it
 another try, or the next step of a conversation.
 
+What the model's context does not hold is not asked: the completion before it is the last, and judged once
+more with the field `ended_early`, which says why.
+
 A reward's file may hold `again(record, **options)`: the fields that the problem then has besides, and the
 turns that it is asked with; None where nothing more is asked. A worker calls it, with the reward's deadline.
 """
@@ -30,7 +33,7 @@ def tried(
     if not asking:
         return first
     done = list(first)
-    waiting = list(range(len(done)))
+    waiting = [k for k, record in enumerate(done) if not record.get("unasked")]
     while waiting:
         next_tries: dict[int, Record] = {}
         for part in asking:
@@ -41,8 +44,15 @@ def tried(
                 elif told is not None:
                     next_tries[k] = _next(done[k], *told)
         waiting = [k for k in waiting if k in next_tries]
+        ended: dict[int, Record] = {}
         for k, made in zip(waiting, ask([next_tries[k] for k in waiting]) if waiting else (), strict=True):
-            done[k] = _settled(done[k], made)
+            if made.get("unasked"):
+                ended[k] = done[k].adding(ended_early=made["unasked"])
+            else:
+                done[k] = _settled(done[k], made)
+        for k, judged in zip(ended, scorer.score(ended.values()), strict=True):
+            done[k] = judged
+        waiting = [k for k in waiting if k not in ended]
     return done
 
 

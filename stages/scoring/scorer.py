@@ -42,11 +42,13 @@ AHEAD = 256  # records (or groups) read ahead of the oldest one that waits for i
 class Slot:
     """Records that one verdict or several are out for: one, a batch, or all of a group.
 
-    `chosen` has the indices of those that a reward holds for; its verdicts are of these.
+    `chosen` has the indices of those that a reward holds for; its verdicts are of these. `unasked` has those
+    of which there is no completion to judge, as their prompts were too long.
     """
 
     records: list[Record]
     chosen: dict[str, list[int]] = field(default_factory=dict)
+    unasked: dict[str, list[int]] = field(default_factory=dict)
     verdicts: dict[str, list[Verdict | Counts]] = field(default_factory=dict)
     jobs: list[tuple[Part, Job]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -191,7 +193,9 @@ class Scorer(AbstractContextManager["Scorer"]):
                 return slot
         words = [in_words(record) for record in batch]
         for part in judges:
-            chosen = slot.chosen[part.name] = [k for k, r in enumerate(batch) if part.holds(r, step)]
+            held = [k for k, r in enumerate(batch) if part.holds(r, step)]
+            chosen = slot.chosen[part.name] = [k for k in held if not batch[k].get("unasked")]
+            slot.unasked[part.name] = [k for k in held if batch[k].get("unasked")]
             heard = [(batch if part.turns else words)[k] for k in chosen]
             verdicts = self._here(part, heard) if heard else []
             if verdicts is not None:
@@ -232,6 +236,8 @@ class Scorer(AbstractContextManager["Scorer"]):
             slot.verdicts[part.name] = self._answered(part, asked, job)
         names = [part.name for part in self.parts if part.name in slot.verdicts]
         of = {name: dict(zip(slot.chosen[name], slot.verdicts[name], strict=True)) for name in names}
+        for name, several in slot.unasked.items():
+            of[name] |= {k: Verdict(None, f"not asked: {slot.records[k]['unasked']}") for k in several}
         for k, record in enumerate(slot.records):
             scored = _judged(record, {name: of[name].get(k) for name in names})
             if journal is not None:

@@ -10,6 +10,7 @@ import pytest
 from conftest import R1, Heard
 
 from stages.eval import Settings, run
+from stages.evaluation.comparison.paired import Counted, difference
 from stages.records.jsonl import encode
 from stages.records.record import Record
 from stages.runtime.errors import BadInput, UsageError
@@ -174,4 +175,56 @@ def test_rows_are_compared_by_protocol_and_seed_and_settings_of_a_benchmark_part
     records = [record for k, each in enumerate(sets) for record in of("one", *each, right=k % 4)]
     records += [record for k, each in enumerate(sets) for record in of("two", *each, right=k % 4)]
     lines = [each for each in run(records, Settings(against="one")).records if "difference" in each]
-    assert [(line["difference"], line["settings_unlike"]) for line in lines] == [(0, [])] * len(sets)
+    assert [(line["difference"], line["settings_unlike"]) for line in lines] == [(0, [])] * 4
+    assert [(line["seeds"], line["against_seeds"], line["comparisons"]) for line in lines] == [
+        ([0, 1], [0, 1], 4)
+    ] * 4
+    (once,) = [
+        each for each in run(records[-4:] + records[:32], Settings(against="one")).records if "p" in each
+    ]
+    assert (once["seeds"], once["against_seeds"]) == ([1], [0, 1])
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_test_by_problem() -> None:
+    """Of each run a, b, c and d: 1, 1, 0, 0 against 0, 0, 0, 0; then 1, 0, 1, 0 and 0, 1, 0, 0. Together the
+    rates are 1, 1/2, 1/2, 0 less 0, 1/2, 0, 0.
+    """
+    here = ({"a": "1", "b": "1", "c": "0", "d": "0"}, {"a": "1", "b": "0", "c": "1", "d": "0"})
+    base = (dict.fromkeys("abcd", "0"), {**dict.fromkeys("abcd", "0"), "b": "1"})
+    records = [
+        record
+        for model, runs in (("sft", here), ("base", base))
+        for seed, rates in enumerate(runs)
+        for record in scored(model, rates, seed=seed, temperature=1.0)
+    ]
+    (line,) = compared(records, "base")
+    assert (line["problems"], line["comparisons"], line["seeds"]) == (4, 1, [0, 1])
+    assert (line["pass@1"], line["against_pass@1"], line["difference"]) == (0.5, 0.125, 0.375)
+    assert (line["problems_better"], line["problems_worse"]) == (2, 0)
+    assert line["p"] == line["p_holm"]
+    alone = difference([(Counted(2, n), Counted(2, m)) for n, m in ((2, 0), (1, 1), (1, 0), (0, 0))])
+    assert (line["difference_low"], line["difference_high"], line["p"]) == alone[1:4]
+
+
+def test_runs_that_nothing_was_drawn_in_are_one_run() -> None:
+    def lines(*seeds: int) -> dict[str, Any]:
+        records = [
+            record
+            for model, rates in (("base", "0011"), ("sft", "0111"))
+            for seed in seeds
+            for record in scored(model, dict(zip("abcd", rates, strict=True)), seed=seed, temperature=0.0)
+        ]
+        (line,) = compared(records, "base")
+        return {key: value for key, value in line.items() if "seeds" not in key}
+
+    assert lines(0, 1, 2) == lines(0)
+
+
+def test_seeds_that_made_other_problems_stay_apart() -> None:
+    records = [
+        record
+        for model in ("base", "sft")
+        for seed, names in enumerate(("ab", "cd"))
+        for record in scored(model, dict.fromkeys(names, "1"), seed=seed)
+    ]
+    assert [(line["seeds"], line["problems"]) for line in compared(records, "base")] == [([0], 2), ([1], 2)]

@@ -85,10 +85,10 @@ def test_rows_and_lines_of_each_seed_tell_which_they_are(tmp_path: Path) -> None
     at = [made.columns.index(name) for name in ("examples", "seed")]
     told = [("0", "0"), ("3", "0"), ("0", "1"), ("3", "1")]
     assert [tuple(row[place] for place in at) for row in made.rows] == told
-    *_, bare, shown, first, second = made.records
+    *_, bare, shown, line = made.records
     assert (bare.get("shots"), bare["seeds"], shown["shots"], shown["seeds"]) == (None, [0, 1], 3, [0, 1])
-    assert [(line["shots"], line["seed"]) for line in (first, second)] == [(3, 0), (3, 1)]
-    assert [row[2:4] for row in made.further[1].rows] == [["3", "0"], ["3", "1"]]
+    assert (line["shots"], line["seeds"], line["comparisons"]) == (3, [0, 1], 0 if line["p"] is None else 1)
+    assert [row[2] for row in made.further[1].rows] == ["3"]
     lines = list(csv.DictReader(FORMS[".csv"](made).splitlines()))
     assert [(line["shots"] or "0", line["seed"]) for line in lines[:4]] == told
     assert FORMS[".yaml"](made).count('"shots": 3') == 2

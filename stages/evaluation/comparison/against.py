@@ -1,7 +1,8 @@
 """Rows of figures against those of one model: which belong together, and what the difference comes to.
 
 A row is compared with the baseline's of the same benchmark and split, and of those with the one whose
-settings are the most like its own. Problems are the same where id, prompt and answer are.
+settings are the most like its own. Rows that differ in the seed alone are one. Problems are the same where
+id, prompt and answer are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from stages.evaluation.comparison.paired import (
     holm,
     problems_needed,
 )
+from stages.evaluation.comparison.pooled import pooled, seeds_of
 from stages.evaluation.figures import Figures, Problem
 from stages.evaluation.table import named, percent, titled
 from stages.records.record import digest
@@ -37,14 +39,21 @@ def baseline(rows: Iterable[Figures], model: str) -> list[Figures]:
 
 
 def compare(rows: Iterable[Figures], bases: Sequence[Figures], report: Report) -> list[dict[str, Any]]:
-    """A line for each row that is no baseline and has one. What is not compared, or not alike, is noted."""
-    return [line for _, line in paired(rows, bases, report)]
+    """A line for each row that is no baseline and has one, all seeds of it together.
+
+    What is not compared, or not alike, is noted.
+    """
+    others = [row for row in rows if row not in bases]
+    return [line for _, line in paired(pooled(others), pooled(bases), report)]
 
 
 def paired(
     rows: Iterable[Figures], bases: Sequence[Figures], report: Report, apart_in: Sequence[str] = ()
 ) -> list[tuple[Figures, dict[str, Any]]]:
-    """As `compare`, with the row of each line. That settings differ which are `apart_in` is not noted."""
+    """As `compare`, with the row of each line, and each row by itself.
+
+    That settings differ which are `apart_in` is not noted.
+    """
     found = []
     for row in rows:
         if row in bases:
@@ -71,7 +80,7 @@ def _partner(row: Figures, bases: Sequence[Figures], report: Report) -> Figures 
         return None
     fewest = min(len(_unlike(row, base)) for base in same)
     nearest = [base for base in same if len(_unlike(row, base)) == fewest]
-    nearest = [base for base in nearest if _seed(base) == _seed(row)] or nearest
+    nearest = [base for base in nearest if seeds_of(base) == seeds_of(row)] or nearest
     if len(nearest) > 1:
         told = " or ".join(sorted({", ".join(_unlike(row, base)) or "the step or seed" for base in nearest}))
         report.note(
@@ -88,10 +97,6 @@ def _unlike(row: Figures, base: Figures) -> list[str]:
     keys = sorted({*own, *other} - {*ALIKE})
     protocols = {each.origin.get("protocol") for each in (row, base)} - {None}  # None: of another command
     return ["protocol"] * (len(protocols) > 1) + [key for key in keys if own.get(key) != other.get(key)]
-
-
-def _seed(row: Figures) -> Any:
-    return (row.origin.get("settings") or {}).get("seed")
 
 
 def _line(row: Figures, base: Figures, report: Report, apart_in: Sequence[str]) -> dict[str, Any] | None:
@@ -116,6 +121,8 @@ def _line(row: Figures, base: Figures, report: Report, apart_in: Sequence[str]) 
         **({"step": row.origin["step"]} if "step" in row.origin else {}),
         "against": _model(base),
         "against_revision": base.origin.get("revision"),
+        "seeds": seeds_of(row),
+        "against_seeds": seeds_of(base),
         **_figures(pairs, difference(pairs)),
         **left,
         "settings_unlike": unlike,

@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.evaluation.benchmark import Benchmark
 from stages.evaluation.comparison.against import DIFFERENCE, cells, paired
+from stages.evaluation.comparison.pooled import pooled
 from stages.evaluation.figures import Figures
 from stages.evaluation.table import named, percent, shots_of
 from stages.records.record import Record, bad_record, object_of, said_by
@@ -80,14 +81,11 @@ def marked(problems: Iterable[Record], count: int) -> Iterator[Record]:
 
 
 def compared(rows: Iterable[Figures], count: int, report: Report) -> list[dict[str, Any]]:
-    """A line for each benchmark and seed: pass@1 after the examples against pass@1 without."""
-    every = [row for row in rows if not row.apart]
+    """A line for each benchmark, of its seeds together: pass@1 after the examples against pass@1 without."""
+    every = pooled(row for row in rows if not row.apart)
     after = [row for row in every if shown(row.origin)]
     bare = [row for row in every if not shown(row.origin)]
-    return [
-        {**line, SETTING: count, "seed": object_of(row.origin.get("settings")).get("seed")}
-        for row, line in paired(after, bare, report, apart_in=("set",))
-    ]
+    return [{**line, SETTING: count} for _, line in paired(after, bare, report, apart_in=("set",))]
 
 
 def shown(row: Mapping[str, Any]) -> bool:
@@ -97,14 +95,12 @@ def shown(row: Mapping[str, Any]) -> bool:
 
 def table(lines: Sequence[dict[str, Any]]) -> Table:
     """The differences for people, in points of a hundred."""
-    several = len({line["seed"] for line in lines}) > 1
-    columns = ["benchmark", "model", "examples", *["seed"] * several, "pass@1 with", "without", *DIFFERENCE]
+    columns = ["benchmark", "model", "examples", "pass@1 with", "without", *DIFFERENCE]
     rows = [
         [
             str(line["benchmark"] or "-"),
             named(line["model"]),
             str(line[SETTING]),
-            *[str(line["seed"])] * several,
             percent(line["pass@1"]),
             percent(line["against_pass@1"]),
             *cells(line),

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.checkpoints.checkpoint import revision
-from stages.inference.interface import Completion, Request
+from stages.inference.interface import Completion, Request, unasked
 from stages.inference.server.client import Fetch, Servers
 from stages.inference.server.faults import Refused
 from stages.inference.server.fleet import Fleet, Site
 from stages.inference.server.protocol import Answer, body_of, read
 from stages.inference.server.survey import addresses, at, survey
-from stages.runtime.errors import BadInput, Unavailable, UsageError
+from stages.runtime.errors import BadInput, TooLong, Unavailable, UsageError
 from stages.runtime.report import Report
 from stages.settings.groups import Endpoint, Engine, Sampling, check
 
@@ -170,7 +170,10 @@ class OpenAIBackend:
         path = "/chat/completions" if chat else "/completions"
         answer = servers.ask(path, body, read)
         if isinstance(answer, Refused):
-            raise answer.at(request.place)
+            error = answer.at(request.place)
+            if isinstance(error, TooLong):
+                return unasked(request, error)[index]
+            raise error
         if answer.finish not in ENDS or not (answer.text is not None or answer.thinking or answer.calls):
             raise BadInput(
                 f"the server gave no completion (finish_reason {answer.finish!r})",

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stages.records.jsonl import decode
-from stages.runtime.errors import BadInput, R1Error, Unavailable
+from stages.runtime.errors import BadInput, R1Error, TooLong, Unavailable
 from stages.runtime.shown import discreet
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # HTTP: the same request may do better later
 CROWDED = {429, 503}  # too many requests; others are answered meanwhile
 BUSY = 429  # too many requests, by the server's own count
 FATAL = {401, 403, 404}
+# What vLLM, OpenAI, llama.cpp and SGLang say of a prompt that, or with --max-tokens, is too long.
+CONTEXT = re.compile(
+    r"maximum (?:context|model|sequence) length|context[_ ](?:length|size|window)|max_model_len",
+    re.IGNORECASE,
+)
 BROKEN = {500, 503}  # what vLLM answers where its engine is dead, and not only then
 
 
@@ -24,8 +30,9 @@ class Refused:
     why: str
 
     def at(self, place: str) -> BadInput:
-        """The error it is for the problem at `place`."""
-        return BadInput(self.why, place=place, remedy="change it, or drop it with `r1 filter --where`")
+        """The error it is for the problem at `place`: TooLong where words known here say so."""
+        kind = TooLong if CONTEXT.search(self.why) else BadInput
+        return kind(self.why, place=place, remedy="change it, or drop it with `r1 filter --where`")
 
 
 class Unfit(R1Error):

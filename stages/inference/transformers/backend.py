@@ -20,7 +20,7 @@ from torch import Tensor
 from stages.checkpoints.adapter import added, unadapted
 from stages.inference.encoding import end_ids, refuse_unknown
 from stages.inference.fingerprint import fingerprint, refuse_other
-from stages.inference.interface import Completion, Gathered, Likelihood, Request, Source
+from stages.inference.interface import Completion, Gathered, Likelihood, Request, Source, unasked
 from stages.inference.output import OutputProcessor, Sequence
 from stages.inference.prompting import encode, encode_pair, encode_request
 from stages.inference.transformers.execution import execution_of
@@ -32,7 +32,7 @@ from stages.inference.transformers.ragged import Packed, Segment
 from stages.inference.transformers.sampling import draw
 from stages.objectives.products import packed, weights_in_use
 from stages.records.templates import Rendered
-from stages.runtime.errors import BadInput, R1Error
+from stages.runtime.errors import BadInput, R1Error, TooLong
 from stages.settings.groups import Engine, Sampling, check
 
 PREFILL_TOKENS = 2048  # of prompts computed in one row
@@ -111,7 +111,7 @@ class TransformersBackend:
             if not text:
                 raise BadInput("a text to compare has no tokens of its own", place=place, remedy="drop it")
             if len(context) + len(text) > self.limit + 1:
-                raise BadInput(
+                raise TooLong(
                     f"the prompt has {len(context)} tokens, a text to compare {len(text)}, the model's "
                     f"context {self.limit}",
                     place=place,
@@ -130,7 +130,7 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
-        """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
+        """See `Backend`."""
         check(sampling)
         with nullcontext() if self.fixed_rows else packed(self.model, self.slots, half=self.autocast):
             if self.expected is not None:
@@ -150,7 +150,8 @@ class TransformersBackend:
         while True:
             while len(running) < slots:
                 if not waiting and not source.exhausted:
-                    batch = self._pull(source, slots - len(running))
+                    batch, too_long = self._pull(source, slots - len(running))
+                    yield from too_long
                     made = cache.prefill([prompt.ids for prompt in batch])
                     for each, computed in zip(batch, made, strict=True):
                         each.computed = computed
@@ -183,16 +184,21 @@ class TransformersBackend:
                 yield processor.completion(sequence)
             logits = cache.decode([each.sequence for each in running]) if running else []
 
-    def _pull(self, source: Source[Request], places: int) -> list[_Prompt]:
-        """Requests for about `places` sequences and one row of prefill."""
+    def _pull(self, source: Source[Request], places: int) -> tuple[list[_Prompt], list[Completion]]:
+        """Requests for about `places` sequences and one row of prefill; and those that are not asked."""
         batch: list[_Prompt] = []
+        too_long: list[Completion] = []
         tokens = 0
         while places > 0 and tokens < PREFILL_TOKENS and (request := source.take()) is not None:
-            ids, prefill = encode_request(self.tokenizer, request, self.limit, self.vocabulary)
+            try:
+                ids, prefill = encode_request(self.tokenizer, request, self.limit, self.vocabulary)
+            except TooLong as error:
+                too_long += unasked(request, error)
+                continue
             batch.append(_Prompt(request, ids, prefill, deque(range(len(request.samples)))))
             tokens += len(ids)
             places -= len(request.samples)
-        return batch
+        return batch, too_long
 
     def _slots(self) -> Slots:
         """What computes the running sequences, in the way that was proved for the model."""

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from stages.inference.encoding import end_ids, load_tokenizer, named_ends
-from stages.inference.interface import Completion, Gathered, Request, Source
+from stages.inference.interface import Completion, Gathered, Request, Source, unasked
 from stages.inference.output import OutputProcessor, Sequence
 from stages.inference.vllm import engine as vllm_engine
 from stages.records.record import seed_of
-from stages.runtime.errors import R1Error, UsageError, said
+from stages.runtime.errors import R1Error, TooLong, UsageError, said
 from stages.settings.groups import Engine, Sampling, check
 
 IN_FLIGHT = 3  # sequences given to the engine, for each that it decodes at once
@@ -85,7 +85,7 @@ class VllmBackend:
         return self.expected
 
     def generate(self, requests: Iterable[Request | None], sampling: Sampling) -> Iterator[Completion | None]:
-        """See `Backend`. Raises BadInput for a prompt that leaves no room for an answer."""
+        """See `Backend`."""
         check(sampling)
         self._wake()
         self._prove()
@@ -95,7 +95,12 @@ class VllmBackend:
         try:
             while True:
                 while len(running) < self.places and (request := source.take()) is not None:
-                    for sequence in processor.begin(request, self.vocabulary):
+                    try:
+                        begun = processor.begin(request, self.vocabulary)
+                    except TooLong as error:
+                        yield from unasked(request, error)
+                        continue
+                    for sequence in begun:
                         self._go_on(sequence, processor, running)
                         if sequence.finish:
                             yield processor.completion(sequence)
