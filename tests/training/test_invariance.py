@@ -120,6 +120,7 @@ def test_a_gap_stops_the_run(
         ({"engine": Engine(backend="vllm")}, "--backend vllm"),
         ({"engine": Engine(device="cuda")}, "--device cuda"),
         ({"one_step_off": True}, "--one-step-off"),
+        ({"staleness": 2}, "--staleness 2"),
         ({"rollouts": True}, "--rollouts"),
         ({"parallelism": Parallelism(zero=1)}, "--zero 1"),
     ],

@@ -106,7 +106,7 @@ def _check_invariant(settings: Settings) -> None:
         f"--backend {engine.backend}": engine.backend not in ("auto", "transformers")
         and "its kernels are not the trainer's; use --backend transformers",
         f"--device {engine.device}": engine.device.startswith("cuda") and "it is for --device cpu",
-        f"--staleness {settings.staleness}": settings.staleness
+        "--one-step-off" if settings.one_step_off else f"--staleness {settings.staleness}": settings.staleness
         and "the policy has learned since its completions were drawn",
         "--rollouts": settings.rollouts and "they were drawn by another program",
         f"--zero {parallelism.zero}": parallelism.zero and "DeepSpeed holds the weights",
