@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_training import OFTEN, StopAt, Stopped, assert_same_run, metrics, problems, reinforced
+from test_training import CPU, OFTEN, StopAt, Stopped, assert_same_run, metrics, problems, reinforced
 
 from stages.records import jsonl
 from stages.runtime.errors import R1Error, UsageError
@@ -148,6 +149,10 @@ def test_what_ends_the_sampler_ends_the_run(
     [
         ({"one_step_off": True, "staleness": 2}, "--one-step-off is --staleness 1"),
         ({"staleness": 2, "parallelism": Parallelism(zero=3)}, "under ZeRO 3 the weights are gathered"),
+        (
+            {"staleness": 2, "engine": replace(CPU, deterministic=True)},
+            "depends on time, and --deterministic",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -90,6 +90,11 @@ def check_settings(settings: Settings, teacher: str) -> None:
             f"--staleness {settings.staleness}: under ZeRO 3 the weights are gathered from all ranks, which "
             "then may not learn meanwhile; give --staleness 1, or --zero 2"
         )
+    if settings.staleness > 1 and settings.engine.deterministic:
+        raise UsageError(
+            f"--staleness {settings.staleness}: which weights draw a completion depends on time, and "
+            "--deterministic promises the same ones; give --staleness 1, or leave it out"
+        )
     if settings.batch_invariant:
         _check_invariant(settings)
     if settings.lora.lora and objective.beta and 0 < objective.ref_reset < settings.steps:
