@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.benchmarks import humaneval
 from stages.formats import evalplus
 from stages.formats.sources import rows_of
 from stages.records.record import Record, need
@@ -12,6 +13,7 @@ from stages.records.record import Record, need
 SPLITS = ("test",)
 REWARDS = ("code",)
 SAMPLES = 4
+OFFICIAL = humaneval.OFFICIAL  # lm-eval's `humaneval_plus` is its `humaneval` over other rows
 
 
 def problems(*, split: str = "test", data: Path | None = None) -> Iterator[Record]:

@@ -15,7 +15,7 @@ SPLITS = tuple(PARTS)
 REWARDS = ("code",)
 SAMPLES = 4
 OFFICIAL = {  # greedy pass@1 after the three examples of the set's paper, as lm-eval's `mbpp` asks it
-    "preset": {"shots": 3},
+    "preset": {"shots": 3, "setup": False},
     "samples": 1,
     "rewards": ("code:part=whole",),
     "template": "none",
@@ -28,27 +28,32 @@ PROMPT = (
 
 
 SHOWN = (2, 3, 4)  # the examples of the set's paper
+SETUP = "test_setup_code"
 BEGIN, DONE = "[BEGIN]", "[DONE]"
 
 
-def problems(*, split: str = "test", data: Path | None = None, shots: int = 0) -> Iterator[Record]:
+def problems(
+    *, split: str = "test", data: Path | None = None, shots: int = 0, setup: bool = True
+) -> Iterator[Record]:
     """Records with the published prompt, after `shots` examples, 3 in the paper. Source: arXiv 2108.07732.
 
+    Without `setup` they lack the code that the asserts of task 367 need, which lm-eval does not run.
     Raises UsageError for a number of examples that makes no sense.
     """
     if not 0 <= shots <= len(SHOWN):
         raise UsageError(f"shots={shots}: choose 0 to {len(SHOWN)}")
-    return _posed(split, data, shots)
+    return _posed(split, data, shots, setup)
 
 
-def _posed(split: str, data: Path | None, shots: int) -> Iterator[Record]:
+def _posed(split: str, data: Path | None, shots: int, setup: bool) -> Iterator[Record]:
     examples = [_example(row) for row in _rows("prompt", data, SHOWN[:shots])] if shots else []
     first, last = PARTS[split]
     for row in _rows(split, data, range(first, last + 1)):
         asked = _prompt(row)
         if shots:
             asked = "\n\n".join([*examples, f"{asked}\n{BEGIN}\n"])
-        yield row.adding(id=f"mbpp-{row['task_id']}", prompt=asked, lang="en")
+        left = {} if setup else {SETUP: ""}
+        yield row.adding(id=f"mbpp-{row['task_id']}", prompt=asked, lang="en", **left)
 
 
 def _rows(split: str, data: Path | None, numbers: Container[int]) -> Iterator[Record]:

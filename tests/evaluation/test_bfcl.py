@@ -25,7 +25,7 @@ from stages.rewards.bfcl import IRRELEVANCE, LANGUAGES, LIVE, NON_LIVE, SIMPLE, 
 from stages.runtime.errors import BadInput, Unavailable, UsageError
 from stages.runtime.report import SILENT
 from stages.scoring.preflight import check_judgeable, judgeable
-from stages.settings.groups import Endpoint, Engine
+from stages.settings.groups import Endpoint, Engine, Sampling
 from tests.served import Served, says
 
 VERDICTS = json.loads((Path(__file__).parents[1] / "rewards" / "bfcl_verdicts.json").read_text("utf-8"))
@@ -290,6 +290,38 @@ def test_a_model_is_asked_step_by_step_to_the_end(mode: str, tmp_path: Path) -> 
         assert again(Record(endless)) is None
         assert bfcl(endless) == (0.0, "1 turns, not 2", {"multi_turn_base": 0.0})
         assert again(Record({**endless, "steps_before": [["[pwd()]"] * 19]})) is not None
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)  # half a minute by itself
+def test_a_real_model_is_asked_turn_by_turn_and_ends_at_its_context(smollm2: Path, tmp_path: Path) -> None:
+    if find_spec("bfcl_eval") is None:
+        pytest.skip("needs the package bfcl-eval")
+    told = "Answer with nothing but calls in the form [mkdir(dir_name='a')]."
+    first = [{"role": "system", "content": told}, {"role": "user", "content": "Make the folder a."}]
+    longer = [{"messages": [{"role": "user", "content": "Make a folder. " * 3000}]}]
+    problems = [
+        Record({**TURNS, "prompt": first}),
+        Record({**TURNS, "id": "l", "prompt": first, "turns": longer}),
+    ]
+    asked = Settings(
+        model=str(smollm2), samples=1, workers=1, template="chat", reward=("bfcl",),
+        save=tmp_path / "kept.jsonl",
+        sampling=Sampling(temperature=0.0, max_tokens=16),
+        engine=Engine(backend="transformers", device="cpu", dtype="float32", threads=1),
+    )  # fmt: skip
+    found = run(problems, asked)
+    (row,) = found.records
+    assert (row["completions"], row["unjudged"], row["ended_early"]) == (2, 0, 1)
+    assert found.unfit is not None
+    whole, cut = jsonl.read_file(str(tmp_path / "kept.jsonl"))
+    assert len(whole["steps_before"]) == 2
+    assert [turn["content"] for turn in whole["last_prompt"] if turn["role"] == "user"][-1] != first[1][
+        "content"
+    ]
+    assert whole["meta"]["generate"]["prompt_tokens"] > 2 * 30
+    assert "ended early: the prompt has" in cut["reasons"]["bfcl"]
+    assert (cut["reward"], cut["prompt"]) == (0, first)
 
 
 def test_the_means_over_categories_are_the_leaderboards() -> None:

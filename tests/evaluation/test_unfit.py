@@ -78,7 +78,9 @@ def test_a_problem_too_long_is_named_unjudged_and_counted(model: Path, tmp_path:
 
 def test_a_benchmark_of_which_nothing_fits_does_not_stop_another(model: Path, tmp_path: Path) -> None:
     none, some = problems(tmp_path / "a.jsonl", 300, 310), problems(tmp_path / "b.jsonl", 5)
-    found = measured(model, none, some, pass_k=(2,), curves=tmp_path / "curves.jsonl")
+    heard = Heard()
+    found = measured(model, none, some, pass_k=(2,), report=heard, curves=tmp_path / "curves.jsonl")
+    assert not [line for line in heard.said if "pass@1 needs" in line]
     assert [(row["pass@1"], row.get("unasked", 0)) for row in found.records] == [(None, 4), (0, 0)]
     assert found.records[0]["completions/mean_length"] is None
     with pytest.raises(TooLong, match=f"a.jsonl:1: {WHY}; give a model of a longer context"):

@@ -260,6 +260,10 @@ def test_a_prompt_without_room_is_bad_input(sampler: Any) -> None:
     long = Record({"id": "long", "prompt": "word " * 9000}, place="p.jsonl:1")
     with pytest.raises(BadInput, match=r"p.jsonl:1: the prompt has \d+ tokens, the model's context"):
         list(run_plan([long], plan, sampler))
+    brief = Record({"id": "brief", "prompt": "word"}, place="p.jsonl:2")
+    left, answered = run_plan([long, brief], replace(plan, must_fit=False), sampler)
+    assert left["unasked"].startswith("the prompt has ")
+    assert (left["completion"], "finish" in left, "unasked" in answered) == ("", False, False)
 
 
 @pytest.mark.full
